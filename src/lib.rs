@@ -1,0 +1,3 @@
+//! Dragonfly turns bare machines into running servers.
+
+pub mod model;

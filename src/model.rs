@@ -1,0 +1,26 @@
+//! The nouns of Dragonfly and their rules.
+//!
+//! Everything here is pure: no I/O, no async, no clock of its own. Bytes and words become these types
+//! once, at the edge, and a value of these types cannot be wrong.
+
+pub mod edit;
+pub mod event;
+pub mod field;
+pub mod identity;
+pub mod ids;
+pub mod mac;
+pub mod machine;
+pub mod names;
+pub mod setting;
+pub mod state;
+
+pub use edit::{Field, Patch, Pending};
+pub use event::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
+pub use field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
+pub use identity::{Anchor, Conflict, Evidence, Identity, IdentityHash, NicEvidence, NicKind};
+pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId};
+pub use mac::MacAddr;
+pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
+pub use names::MemorableName;
+pub use setting::{Setting, SettingKey};
+pub use state::{State, StateKind};

@@ -1,0 +1,248 @@
+//! Domain events: what happened, to what, by whom, and because of what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::field::FieldError;
+use super::{Anchor, ConflictId, CorrelationId, MachineId, RequestId, SettingKey, StateKind};
+
+/// The layout of an event's record; grows when its meaning changes.
+pub const EVENT_FORMAT: u16 = 1;
+
+/// A place in the order of all events. Opaque outside: it can be compared, kept and handed back.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// Before every event.
+    pub const START: Self = Self(0);
+
+    /// For stores alone: the place that a backend gave to an event.
+    pub const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// For stores alone.
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "e{:013x}", self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let digits = text
+            .strip_prefix('e')
+            .filter(|digits| (1..=16).contains(&digits.len()));
+        let plain = digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        plain
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .map(Self)
+            .ok_or_else(|| {
+                FieldError::new(
+                    "cursor",
+                    format!(
+                        "'{}' is not a cursor that was given out here",
+                        text.escape_default()
+                    ),
+                    Self(1).to_string(),
+                )
+            })
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = FieldError;
+
+    fn try_from(text: String) -> Result<Self, FieldError> {
+        text.parse()
+    }
+}
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.to_string()
+    }
+}
+
+/// Who did it, and from where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    pub kind: ActorKind,
+    pub name: String,
+    /// The door and the address behind it, such as `unix uid 1000` or `http 127.0.0.1`.
+    pub from: String,
+}
+
+impl Actor {
+    pub fn person(name: impl Into<String>, from: impl Into<String>) -> Self {
+        Self {
+            kind: ActorKind::Person,
+            name: name.into(),
+            from: from.into(),
+        }
+    }
+
+    /// A part of Dragonfly itself.
+    pub fn system(name: impl Into<String>) -> Self {
+        Self {
+            kind: ActorKind::System,
+            name: name.into(),
+            from: "dragonfly".into(),
+        }
+    }
+}
+
+/// What sort of actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    Person,
+    /// A machine on the wire.
+    Machine,
+    System,
+}
+
+/// The object that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum Subject {
+    Machine(MachineId),
+    Setting(SettingKey),
+    Conflict(ConflictId),
+    /// Dragonfly as a whole.
+    Appliance,
+}
+
+/// One change of one field, secrets left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    pub field: String,
+    pub from: Value,
+    pub to: Value,
+}
+
+impl FieldChange {
+    pub fn new(field: impl Into<String>, from: Value, to: Value) -> Self {
+        Self {
+            field: field.into(),
+            from,
+            to,
+        }
+    }
+}
+
+/// One event, as it is kept and sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Given by the store at commit.
+    pub cursor: Cursor,
+    pub format: u16,
+    pub at: Timestamp,
+    pub subject: Subject,
+    /// The version that the subject had after this commit; 0 for a subject without one.
+    pub subject_version: u64,
+    pub what: What,
+    /// Kept for ever, whatever the retention of other events.
+    pub audit: bool,
+    pub actor: Actor,
+    pub request: RequestId,
+    pub correlation: CorrelationId,
+    /// The event that led to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Cursor>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum What {
+    #[serde(rename = "machine.registered")]
+    Registered { name: String, mac: String },
+    /// A machine was found again by another anchor than its hash, and its identity was brought up to date.
+    #[serde(rename = "machine.reidentified")]
+    Reidentified { by: Anchor, diff: Vec<FieldChange> },
+    /// A person wrote a patch that waits.
+    #[serde(rename = "machine.edited")]
+    Edited { diff: Vec<FieldChange> },
+    /// Desired state changed.
+    #[serde(rename = "machine.configured")]
+    Configured {
+        generation: u64,
+        diff: Vec<FieldChange>,
+        now: bool,
+    },
+    #[serde(rename = "machine.discarded")]
+    Discarded { diff: Vec<FieldChange> },
+    #[serde(rename = "machine.state_changed")]
+    StateChanged {
+        from: StateKind,
+        to: StateKind,
+        impact: String,
+    },
+    #[serde(rename = "machine.locked")]
+    Locked { reason: Option<String> },
+    #[serde(rename = "machine.unlocked")]
+    Unlocked {},
+    #[serde(rename = "machine.deleted")]
+    Deleted { name: String, mac: String },
+    #[serde(rename = "machine.merged")]
+    Merged {
+        absorbed: MachineId,
+        diff: Vec<FieldChange>,
+    },
+    #[serde(rename = "machine.split")]
+    Split {
+        into: MachineId,
+        diff: Vec<FieldChange>,
+    },
+    #[serde(rename = "conflict.found")]
+    ConflictFound { claims: Vec<(Anchor, MachineId)> },
+    #[serde(rename = "conflict.settled")]
+    ConflictSettled { how: String },
+    #[serde(rename = "setting.changed")]
+    SettingChanged { diff: Vec<FieldChange> },
+    /// Events were removed by retention; the log is whole again after `floor`.
+    #[serde(rename = "events.trimmed")]
+    Trimmed { removed: u64, floor: Cursor },
+    #[serde(rename = "appliance.started")]
+    Started { version: String, mode: String },
+}
+
+impl What {
+    /// The event's name, as it is written in the record.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Registered { .. } => "machine.registered",
+            Self::Reidentified { .. } => "machine.reidentified",
+            Self::Edited { .. } => "machine.edited",
+            Self::Configured { .. } => "machine.configured",
+            Self::Discarded { .. } => "machine.discarded",
+            Self::StateChanged { .. } => "machine.state_changed",
+            Self::Locked { .. } => "machine.locked",
+            Self::Unlocked {} => "machine.unlocked",
+            Self::Deleted { .. } => "machine.deleted",
+            Self::Merged { .. } => "machine.merged",
+            Self::Split { .. } => "machine.split",
+            Self::ConflictFound { .. } => "conflict.found",
+            Self::ConflictSettled { .. } => "conflict.settled",
+            Self::SettingChanged { .. } => "setting.changed",
+            Self::Trimmed { .. } => "events.trimmed",
+            Self::Started { .. } => "appliance.started",
+        }
+    }
+}

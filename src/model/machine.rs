@@ -1,0 +1,264 @@
+//! The machine: what it is, what it should be, what a person is about to change, and what was proved.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::edit::Pending;
+use super::field::{FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
+use super::identity::Identity;
+use super::{Evidence, MacAddr, MachineId, MemorableName, State};
+
+/// A physical or virtual machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    pub id: MachineId,
+    pub identity: Identity,
+    pub status: Status,
+    #[serde(default)]
+    pub hardware: Hardware,
+    /// Desired: what the next installation makes true.
+    pub config: Config,
+    /// A person's patch that is neither applied nor discarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// Proved by a finished workflow or a call home.
+    #[serde(default)]
+    pub observed: Observed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    pub metadata: Metadata,
+}
+
+impl Machine {
+    /// A machine that was just met.
+    pub fn register(
+        id: MachineId,
+        evidence: &Evidence,
+        memorable_name: MemorableName,
+        source: Source,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            identity: evidence.identity(),
+            status: Status::new(),
+            hardware: Hardware::default(),
+            config: Config::new(memorable_name),
+            pending: None,
+            observed: Observed::default(),
+            lock: None,
+            metadata: Metadata {
+                created_at: now,
+                updated_at: now,
+                source,
+            },
+        }
+    }
+
+    /// The name that people see: the friendly one, or the four words.
+    pub fn name(&self) -> &str {
+        match &self.config.friendly_name {
+            Some(name) => name.as_str(),
+            None => self.config.memorable_name.as_str(),
+        }
+    }
+}
+
+/// Where the machine stands and when it was last heard of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_workflow: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_workflow_result: Option<WorkflowResult>,
+}
+
+impl Status {
+    fn new() -> Self {
+        Self {
+            state: State::Discovered,
+            last_seen: None,
+            current_workflow: None,
+            last_workflow_result: None,
+        }
+    }
+}
+
+/// How the last workflow ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum WorkflowResult {
+    Success { completed_at: Timestamp },
+    Failed { error: String, failed_at: Timestamp },
+}
+
+/// What was found in the machine. Empty until somebody looked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hardware {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_cores: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    pub disks: Vec<Disk>,
+    pub network_interfaces: Vec<NetworkInterface>,
+    pub is_virtual: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virt_platform: Option<String>,
+}
+
+/// One disk, as its machine names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    pub device: String,
+    pub size_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+}
+
+/// One network card, as its machine names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInterface {
+    pub name: String,
+    pub mac: MacAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_mbps: Option<u32>,
+}
+
+/// What the machine should be. `generation` grows with each change that was applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub generation: u64,
+    /// The generation that a person wants on the running system now, not at the next installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_now: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    pub memorable_name: MemorableName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friendly_name: Option<FriendlyName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_choice: Option<OsChoice>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<Tag>,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_ip: Option<StaticIp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmc: Option<BmcConfig>,
+}
+
+impl Config {
+    fn new(memorable_name: MemorableName) -> Self {
+        Self {
+            generation: 1,
+            wanted_now: None,
+            hostname: None,
+            memorable_name,
+            friendly_name: None,
+            os_choice: None,
+            tags: BTreeSet::new(),
+            labels: Labels::default(),
+            static_ip: None,
+            bmc: None,
+        }
+    }
+}
+
+/// The way to the machine's management controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BmcConfig {
+    pub address: String,
+    pub username: String,
+    pub password_encrypted: Sealed,
+    pub bmc_type: BmcType,
+}
+
+/// The language that a management controller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BmcType {
+    Ipmi,
+    Redfish,
+    ProxmoxApi,
+}
+
+/// A secret in its encrypted form. It is stored, and neither logged nor shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(sealed)")
+    }
+}
+
+/// What a finished workflow or a call home proved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observed {
+    /// The generation of `config` that the running system was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// When the installed system last reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub called_home_at: Option<Timestamp>,
+}
+
+/// While it stands, the machine cannot be reimaged, powered off or deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    pub by: String,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Lock {
+    pub const MAX_REASON: usize = 200;
+}
+
+/// When the record came into being and through which door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub source: Source,
+}
+
+/// Who told us of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// It booted from us.
+    Agent,
+    /// A Proxmox cluster listed it.
+    Proxmox {
+        cluster: String,
+        node: String,
+        vmid: u32,
+    },
+    /// A person added it.
+    Manual,
+    /// Invented, for the demo.
+    Demo,
+}

@@ -1,0 +1,126 @@
+//! Settings: a closed table of keys, each with its kind, default and meaning.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{FieldError, text_field};
+
+/// A key of the table [`SETTINGS`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SettingKey(Box<str>);
+text_field!(SettingKey);
+
+/// A setting that a person gave a value of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    pub key: SettingKey,
+    pub value: String,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingSpec {
+    pub key: &'static str,
+    pub kind: SettingKind,
+    pub default: &'static str,
+    pub example: &'static str,
+    pub help: &'static str,
+}
+
+/// What a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingKind {
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+    /// Printable text up to so many characters.
+    Text(usize),
+}
+
+/// Every setting there is.
+pub const SETTINGS: &[SettingSpec] = &[
+    SettingSpec {
+        key: "events.max_age_days",
+        kind: SettingKind::Number(1, 3650),
+        default: "90",
+        example: "30",
+        help: "events older than this are trimmed; the audit log is not",
+    },
+    SettingSpec {
+        key: "events.max_count",
+        kind: SettingKind::Number(1000, 10_000_000),
+        default: "100000",
+        example: "50000",
+        help: "as many events as are kept beside the audit log",
+    },
+    SettingSpec {
+        key: "site.name",
+        kind: SettingKind::Text(64),
+        default: "Dragonfly",
+        example: "Shelf in the hall",
+        help: "what this place is called on pages and in the status",
+    },
+];
+
+impl SettingKey {
+    pub fn spec(&self) -> &'static SettingSpec {
+        let own = SETTINGS.iter().find(|spec| spec.key == self.as_str());
+        own.unwrap_or(&SETTINGS[0])
+    }
+}
+
+impl FromStr for SettingKey {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let found = SETTINGS.iter().find(|spec| spec.key == text);
+        found.map(|spec| Self(spec.key.into())).ok_or_else(|| {
+            let known: Vec<_> = SETTINGS.iter().map(|spec| spec.key).collect();
+            FieldError::new(
+                "key",
+                format!(
+                    "'{}' is none of the settings {}",
+                    text.escape_default(),
+                    known.join(", ")
+                ),
+                "site.name",
+            )
+        })
+    }
+}
+
+impl Setting {
+    /// The value as it will be stored, or why it cannot be.
+    pub fn parse(key: SettingKey, value: &str) -> Result<Self, FieldError> {
+        let spec = key.spec();
+        let value = value.trim();
+        let wrong = |reason: String| Err(FieldError::new(spec.key, reason, spec.example));
+        match spec.kind {
+            SettingKind::Number(low, high) => match value.parse::<u64>() {
+                Ok(number) if (low..=high).contains(&number) => Ok(Self {
+                    key,
+                    value: number.to_string(),
+                }),
+                _ => wrong(format!(
+                    "'{}' is not a whole number from {low} to {high}",
+                    value.escape_default()
+                )),
+            },
+            SettingKind::Text(max) => match value.chars().count() {
+                0 => wrong("it is empty".into()),
+                length if length > max => wrong(format!(
+                    "{length} characters are too many, {max} is the limit"
+                )),
+                _ if value.chars().any(char::is_control) => {
+                    wrong("it holds a control character".into())
+                }
+                _ => Ok(Self {
+                    key,
+                    value: value.into(),
+                }),
+            },
+        }
+    }
+}
