@@ -1,0 +1,59 @@
+# Dragonfly: all that a person types. `make` alone prints this list.
+# What a bare Debian lacks is installed by `setup`, which every target calls and which is silent
+# when nothing lacks; scripts/packages says what and why.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# rustup's own place, for shells that have not read its file yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help run test test-long check bench fuzz setup build \
+	check-format check-lints check-docs check-dependencies check-scripts
+
+help: ## print this list
+	@printf 'Dragonfly. make …\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
+	| while IFS='|' read -r name text; do printf '  %-10s  %s\n' "$$name" "$$text"; done
+	@printf '\nEach one installs what it lacks (Debian) and builds what it needs.\n'
+
+run: build ## start it here and print its URL; Ctrl-C stops it; FOR=5 stops after 5 s; PORT=, DIR=
+	@FOR='$(FOR)' PORT='$(PORT)' DIR='$(DIR)' ONLY='$(ONLY)' scripts/run
+
+test: setup ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
+	@scripts/test
+
+test-long: test ## the above, then the long tests
+	@scripts/test long
+
+check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
+	@echo 'make check: PASSED'
+
+bench: setup ## speed against peers; ONLY=store or ONLY=api for one
+	@scripts/bench '$(ONLY)'
+
+fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=
+	@scripts/fuzz '$(ONLY)'
+
+build: setup ## the release binary, target/release/dragonfly
+	@cargo build --locked --release
+
+setup: ## install what this machine lacks, saying so first
+	@scripts/setup
+
+check-format:
+	cargo fmt --check
+
+check-lints:
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+check-docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features
+
+check-dependencies:
+	@scripts/dependencies
+
+check-scripts:
+	@for script in scripts/* .ci/run; do \
+		case "$$(head -n 1 "$$script")" in '#!/bin/sh') sh -n "$$script" || exit 1 ;; esac; \
+	done
