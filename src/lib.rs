@@ -1,3 +1,28 @@
 //! Dragonfly turns bare machines into running servers.
+//!
+//! The map of the program; each room says at its head what it owns, and may use only the rooms above it.
+//!
+//! - [`model`]: the nouns and their rules, pure.
+//! - [`store`]: what is kept, in atomic commits, with the events that changed it.
+//! - [`core`]: commands in, events out. The policy, the clock, telemetry and configuration.
+//! - [`api`]: the people's API as types.
+//! - [`web`]: serves the API and the page.
+//! - [`cli`]: the command line, a client of the API.
+//! - [`demo`]: invented machines.
+//! - [`daemon`]: builds the rooms, plugs them together, and takes them down again.
 
+#[cfg(feature = "server")]
+pub mod api;
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod core;
+#[cfg(feature = "server")]
+pub mod daemon;
+#[cfg(feature = "server")]
+pub mod demo;
 pub mod model;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+pub mod web;

@@ -1,0 +1,122 @@
+//! The people's API, version 1, as types: what is asked, what is answered, and what went wrong.
+//!
+//! Shared by the web, which serves it, and the command line, which speaks it; the OpenAPI document is made
+//! from these types. They are plain words and numbers on purpose: they are a promise to clients, and stay
+//! when the model behind them moves.
+//!
+//! | method and path | answer |
+//! |---|---|
+//! | `GET /api/v1/status` | [`Status`] |
+//! | `GET /api/v1/machines?state&tag&os&q&locked&pending&sort&limit&cursor` | [`List`] of [`Machine`] |
+//! | `POST /api/v1/machines` with [`AddMachine`] | [`Receipt`] |
+//! | `GET /api/v1/machines/{machine}` (id, beginning of an id, MAC or a name) | [`Machine`] |
+//! | `PATCH /api/v1/machines/{machine}?confirm` with [`SetMachine`] | [`Receipt`] |
+//! | `DELETE /api/v1/machines/{machine}` | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/apply` with [`Apply`] | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/discard` | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/tags` with [`EditTags`] | [`Receipt`] |
+//! | `PUT`, `DELETE /api/v1/machines/{machine}/lock` with [`LockMachine`] | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/merge` with [`Merge`] | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/split` with [`Split`] | [`Receipt`] |
+//! | `GET /api/v1/conflicts` | [`List`] of [`Conflict`] |
+//! | `GET /api/v1/tags` | [`List`] of [`TagCount`] |
+//! | `GET /api/v1/settings`, `GET /api/v1/settings/{key}` | [`List`] of [`Setting`], [`Setting`] |
+//! | `PUT /api/v1/settings/{key}` with [`SetSetting`], `DELETE` | [`Receipt`] |
+//! | `GET /api/v1/events?machine&audit&order&limit&cursor` | [`List`] of [`Event`]; as `text/event-stream`, the live stream |
+//! | `GET /api/v1/openapi.json` | this, for programs |
+//!
+//! Every call that changes something takes `?dry_run=true`, `Idempotency-Key`, `If-Match`, `X-Request-Id` and
+//! `X-Correlation-Id`. Every error is a [`Problem`].
+
+pub mod event;
+pub mod machine;
+pub mod problem;
+pub mod receipt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use event::{Actor, Event};
+pub use machine::{
+    AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
+};
+pub use problem::{Code, Problem};
+pub use receipt::{Change, NextStep, Receipt};
+
+/// The version that stands in every path.
+pub const VERSION: u32 = 1;
+
+/// Some of many, and where to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    /// Hand it back as `cursor` to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// How many there are before any filter but the one on the index; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+/// How Dragonfly is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    pub version: String,
+    pub site_name: String,
+    /// `installed` or `demo`.
+    pub mode: String,
+    /// Which of the ways to be installed was found, in words.
+    pub installed_by: Option<String>,
+    /// What every page shows while this is the demo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub banner: Option<String>,
+    pub started_at: String,
+    pub ready: bool,
+    /// `redb` or `memory`, with its place.
+    pub store: String,
+    pub machines: u64,
+    pub machines_by_state: std::collections::BTreeMap<String, u64>,
+    pub conflicts: u64,
+    pub events: u64,
+    /// The place of the latest event.
+    pub cursor: String,
+    pub store_bytes: u64,
+    pub store_memory_bytes: u64,
+    pub ports: Vec<PortUse>,
+}
+
+/// A door that Dragonfly listens on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PortUse {
+    pub name: String,
+    /// An address and port, or a path.
+    pub at: String,
+    pub purpose: String,
+}
+
+/// A tag and how many machines carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TagCount {
+    pub tag: String,
+    pub machines: u64,
+}
+
+/// A setting with what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Setting {
+    pub key: String,
+    pub value: String,
+    pub default: String,
+    /// Whether a person set it.
+    pub set: bool,
+    pub version: u64,
+    pub help: String,
+    pub example: String,
+}
+
+/// A new value for a setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSetting {
+    pub value: String,
+}

@@ -1,0 +1,201 @@
+//! Machines, as the API shows and takes them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::receipt::Change;
+
+/// A machine in full.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Machine {
+    pub id: String,
+    /// Grows by one with each change; also the `ETag`.
+    pub version: u64,
+    /// The friendly name, or the four words.
+    pub name: String,
+    pub memorable_name: String,
+    pub friendly_name: Option<String>,
+    pub hostname: Option<String>,
+    pub mac: String,
+    pub macs: Vec<String>,
+    pub smbios_uuid: Option<String>,
+    pub machine_id: Option<String>,
+    pub identity_hash: Option<String>,
+    /// `discovered`, `ready`, `provisioning`, `provisioned`, `error` or `offline`.
+    pub state: String,
+    /// What went wrong, while the state is `error`.
+    pub state_message: Option<String>,
+    pub last_seen: Option<String>,
+    pub os_choice: Option<String>,
+    pub tags: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    pub static_ip: Option<String>,
+    /// The generation of the desired state.
+    pub generation: u64,
+    /// The generation that somebody wants on the running system at once.
+    pub wanted_now: Option<u64>,
+    pub pending: Option<Pending>,
+    pub observed: Observed,
+    pub lock: Option<Lock>,
+    pub bmc: Option<Bmc>,
+    pub hardware: Hardware,
+    /// `agent`, `proxmox`, `manual` or `demo`.
+    pub source: String,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+/// A person's edit that waits to be applied or discarded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Pending {
+    pub diff: Vec<Change>,
+    pub author: String,
+    pub at: String,
+    pub base_generation: u64,
+}
+
+/// What was proved by the machine itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Observed {
+    pub generation: Option<u64>,
+    pub hostname: Option<String>,
+    pub os: Option<String>,
+    pub addresses: Vec<String>,
+    pub called_home_at: Option<String>,
+}
+
+/// Who locked it, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lock {
+    pub by: String,
+    pub at: String,
+    pub reason: Option<String>,
+}
+
+/// The management controller; its password is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bmc {
+    pub address: String,
+    pub username: String,
+    pub kind: String,
+}
+
+/// What was found in the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hardware {
+    pub cpu_model: Option<String>,
+    pub cpu_cores: Option<u32>,
+    pub memory_bytes: Option<u64>,
+    pub disks: Vec<Disk>,
+    pub network_interfaces: Vec<NetworkInterface>,
+    pub is_virtual: bool,
+    pub virt_platform: Option<String>,
+}
+
+/// One disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Disk {
+    pub device: String,
+    pub size_bytes: u64,
+    pub model: Option<String>,
+    pub serial: Option<String>,
+}
+
+/// One network card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NetworkInterface {
+    pub name: String,
+    pub mac: String,
+    pub speed_mbps: Option<u32>,
+}
+
+/// A new machine, told of by a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddMachine {
+    /// The card that it boots from.
+    #[schema(example = "52:54:00:12:34:56")]
+    pub mac: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_macs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smbios_uuid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "web01")]
+    pub hostname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friendly_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_choice: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+/// An edit: fields that are absent stay, `null` clears.
+///
+/// Names of fields: `mac`, `hostname`, `friendly_name`, `tags`, `labels`, `static_ip`, `status`, `os_choice`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct SetMachine(pub BTreeMap<String, Value>);
+
+/// How a pending edit is to be applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Apply {
+    /// Ask for it on the running system as well, not at the next installation only.
+    pub now: bool,
+}
+
+/// Tags to put on and take off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditTags {
+    pub add: Vec<String>,
+    pub remove: Vec<String>,
+}
+
+/// Why a machine is locked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LockMachine {
+    pub reason: Option<String>,
+}
+
+/// The machine that ends in the one that is named in the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    pub absorb: String,
+}
+
+/// What becomes a machine of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Split {
+    pub macs: Vec<String>,
+    /// The SMBIOS UUID goes with them.
+    pub uuid: bool,
+}
+
+/// Anchors that point at different machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Conflict {
+    pub id: String,
+    /// The card that spoke when it was seen.
+    pub mac: String,
+    pub claims: Vec<Claim>,
+    pub first_seen: String,
+    pub last_seen: String,
+}
+
+/// One anchor and the machine that it names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Claim {
+    /// Such as `MAC 52:54:00:12:34:56`.
+    pub anchor: String,
+    pub machine: String,
+    pub machine_name: String,
+}

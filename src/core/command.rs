@@ -1,0 +1,116 @@
+//! The changes that can be asked for, and the circumstances of asking.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use crate::model::{
+    Actor, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, MacAddr, MachineId, OsChoice,
+    Patch, RequestId, SettingKey, Tag, machine::Source,
+};
+
+/// One call from outside: who asks, for what, and how it is tied to other calls.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub actor: Actor,
+    pub command: Command,
+    pub request: RequestId,
+    pub correlation: CorrelationId,
+    pub causation: Option<Cursor>,
+    pub idempotency: Option<IdempotencyKey>,
+    /// Answer with the diff alone, and change nothing.
+    pub dry_run: bool,
+    /// The version that the caller saw; another one now is a conflict.
+    pub if_version: Option<u64>,
+}
+
+/// The same key with the same body gets the same answer; with another body it is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    pub key: String,
+    /// Method and path that it was sent to.
+    pub route: String,
+    /// SHA-256 of the body, in hexadecimal.
+    pub body_hash: String,
+}
+
+impl IdempotencyKey {
+    pub const MAX: usize = 128;
+}
+
+/// Every change there is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// A person tells of a machine.
+    AddMachine(AddMachine),
+    /// A machine shows itself: it is recognised, or registered.
+    CheckIn {
+        evidence: Evidence,
+        source: Source,
+    },
+    /// A person edits; see [`crate::model::edit`] for what waits and what does not.
+    SetMachine {
+        machine: MachineId,
+        patch: Patch,
+        confirmed: bool,
+    },
+    /// The pending patch becomes desired; `now` asks for it on the running system as well.
+    ApplyMachine {
+        machine: MachineId,
+        now: bool,
+    },
+    DiscardMachine {
+        machine: MachineId,
+    },
+    TagMachine {
+        machine: MachineId,
+        add: BTreeSet<Tag>,
+        remove: BTreeSet<Tag>,
+    },
+    LockMachine {
+        machine: MachineId,
+        reason: Option<String>,
+    },
+    UnlockMachine {
+        machine: MachineId,
+    },
+    DeleteMachine {
+        machine: MachineId,
+    },
+    /// `keep` takes over all that `absorb` was known by, and `absorb` ends.
+    MergeMachines {
+        keep: MachineId,
+        absorb: MachineId,
+    },
+    /// These cards (and the UUID, when asked) become a machine of their own.
+    SplitMachine {
+        machine: MachineId,
+        macs: BTreeSet<MacAddr>,
+        uuid: bool,
+    },
+    SetSetting {
+        key: SettingKey,
+        value: String,
+    },
+    ResetSetting {
+        key: SettingKey,
+    },
+    /// Removes old events by the settings of retention.
+    TrimEvents,
+}
+
+/// What a person tells of a new machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddMachine {
+    pub mac: MacAddr,
+    pub other_macs: BTreeSet<MacAddr>,
+    pub smbios_uuid: Option<Uuid>,
+    pub hostname: Option<Hostname>,
+    pub friendly_name: Option<FriendlyName>,
+    pub os_choice: Option<OsChoice>,
+    pub tags: BTreeSet<Tag>,
+}
+
+/// How a person names a machine: by id, the beginning of an id, MAC, or any of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineRef(pub String);
