@@ -26,7 +26,11 @@
 //! | `GET /api/v1/openapi.json` | this, for programs |
 //!
 //! Every call that changes something takes `?dry_run=true`, `Idempotency-Key`, `If-Match`, `X-Request-Id` and
-//! `X-Correlation-Id`. Every error is a [`Problem`].
+//! `X-Correlation-Id`. Every error is a [`Problem`]; its `code` decides what a client does about it.
+//!
+//! The live stream has one [`Event`] per message: `id` is its cursor, `event` its type, `data` its JSON. It goes on
+//! after `Last-Event-ID` (or `?cursor=`) and begins at now without one. When events before that place are gone, it
+//! sends `event: reset` with [`event::Reset`] and goes on from now: read everything again.
 
 pub mod event;
 pub mod machine;

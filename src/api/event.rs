@@ -37,3 +37,10 @@ pub struct Actor {
     pub name: String,
     pub from: String,
 }
+
+/// Sent on the live stream when events were missed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reset {
+    /// Events before this place are gone.
+    pub floor: String,
+}
