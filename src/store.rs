@@ -9,6 +9,9 @@
 //! expectations are compares, the changes puts and deletes, and the limits on a commit are etcd's own.
 
 pub mod memory;
+mod plan;
+#[allow(dead_code, unused_imports)]
+mod read_model;
 pub mod redb;
 
 use std::path::PathBuf;
