@@ -1,0 +1,1 @@
+//! Facts about identity, and properties of any sequence of its changes.
