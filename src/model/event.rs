@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::field::FieldError;
+use super::field::{FieldError, quoted};
 use super::{Anchor, ConflictId, CorrelationId, MachineId, RequestId, SettingKey, StateKind};
 
 /// The layout of an event's record; grows when its meaning changes.
@@ -55,10 +55,7 @@ impl FromStr for Cursor {
             .ok_or_else(|| {
                 FieldError::new(
                     "cursor",
-                    format!(
-                        "'{}' is not a cursor that was given out here",
-                        text.escape_default()
-                    ),
+                    format!("{} is not a cursor that was given out here", quoted(text)),
                     Self(1).to_string(),
                 )
             })

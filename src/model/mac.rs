@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::FieldError;
+use super::field::{FieldError, quoted};
 
 /// A 48-bit hardware address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,14 +60,11 @@ impl FromStr for MacAddr {
         let wrong = || {
             FieldError::new(
                 "mac",
-                format!(
-                    "'{}' is not six pairs of hexadecimal digits",
-                    text.escape_default()
-                ),
+                format!("{} is not six pairs of hexadecimal digits", quoted(text)),
                 "52:54:00:12:34:56",
             )
         };
-        let digits = strip_separators(text).ok_or_else(wrong)?;
+        let digits = strip_separators(text.trim()).ok_or_else(wrong)?;
         let mut octets = [0; 6];
         for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
             *octet = hex(pair[0]).ok_or_else(wrong)? << 4 | hex(pair[1]).ok_or_else(wrong)?;

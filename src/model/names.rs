@@ -10,7 +10,7 @@ use bip39::Language;
 use serde::{Deserialize, Serialize};
 
 use super::MacAddr;
-use super::field::{FieldError, text_field};
+use super::field::{FieldError, quoted, text_field};
 
 const WORD_BITS: u32 = 11;
 const WORDS: u32 = 4;
@@ -67,7 +67,7 @@ impl FromStr for MemorableName {
         }
         Err(FieldError::new(
             "memorable_name",
-            format!("'{}' is not four words of the list", text.escape_default()),
+            format!("{} is not four words of the list", quoted(text)),
             "CensusAbleQualityParent",
         ))
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{FieldError, text_field};
+use super::field::{FieldError, quoted, readable, text_field};
 
 /// A key of the table [`SETTINGS`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ impl FromStr for SettingKey {
             FieldError::new(
                 "key",
                 format!(
-                    "'{}' is none of the settings {}",
-                    text.escape_default(),
+                    "{} is none of the settings {}",
+                    quoted(text),
                     known.join(", ")
                 ),
                 "site.name",
@@ -95,32 +95,22 @@ impl Setting {
     /// The value as it will be stored, or why it cannot be.
     pub fn parse(key: SettingKey, value: &str) -> Result<Self, FieldError> {
         let spec = key.spec();
-        let value = value.trim();
-        let wrong = |reason: String| Err(FieldError::new(spec.key, reason, spec.example));
-        match spec.kind {
-            SettingKind::Number(low, high) => match value.parse::<u64>() {
-                Ok(number) if (low..=high).contains(&number) => Ok(Self {
-                    key,
-                    value: number.to_string(),
-                }),
-                _ => wrong(format!(
-                    "'{}' is not a whole number from {low} to {high}",
-                    value.escape_default()
-                )),
-            },
-            SettingKind::Text(max) => match value.chars().count() {
-                0 => wrong("it is empty".into()),
-                length if length > max => wrong(format!(
-                    "{length} characters are too many, {max} is the limit"
-                )),
-                _ if value.chars().any(char::is_control) => {
-                    wrong("it holds a control character".into())
-                }
-                _ => Ok(Self {
-                    key,
-                    value: value.into(),
-                }),
-            },
-        }
+        let value = match spec.kind {
+            SettingKind::Number(low, high) => number(spec, value, low, high)?,
+            SettingKind::Text(max) => readable(spec.key, value, max, spec.example)?.into(),
+        };
+        Ok(Self { key, value })
     }
+}
+
+fn number(spec: &SettingSpec, text: &str, low: u64, high: u64) -> Result<String, FieldError> {
+    let number = text.trim().parse().ok();
+    let fits = number.filter(|number| (low..=high).contains(number));
+    fits.map(|number| number.to_string()).ok_or_else(|| {
+        let reason = format!(
+            "{} is not a whole number from {low} to {high}",
+            quoted(text)
+        );
+        FieldError::new(spec.key, reason, spec.example)
+    })
 }
