@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::event::FieldChange;
@@ -88,26 +88,45 @@ impl fmt::Display for Field {
 pub const CONFIRM_MAC: &str = "Changing the MAC address for this machine will cause issues if the \
     machine is still using the old one. Definitely ready to change it?";
 
-/// An edit of some fields. A field that is absent is left alone; an inner `None` clears it.
+/// An edit of some fields. A field that is absent is left alone; an inner `None`, or an empty set, clears it.
+/// The MAC and the status have no empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Patch {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddr>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Option<Hostname>>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
     pub friendly_name: Option<Option<FriendlyName>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "given_or_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub tags: Option<BTreeSet<Tag>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "given_or_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub labels: Option<Labels>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
     pub static_ip: Option<Option<StaticIp>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub status: Option<StateKind>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
     pub os_choice: Option<Option<OsChoice>>,
+}
+
+/// A field that cannot be cleared: null is no value of it.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// A field of many: null clears it, as an empty one does.
+fn given_or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    Option::deserialize(from).map(|value| Some(value.unwrap_or_default()))
 }
 
 /// A field that tells "not given" from "given as null".
@@ -310,6 +329,7 @@ impl Patch {
         if let Some(mac) = self.mac {
             machine.identity.replace_primary(mac);
         }
+        let choice = self.os_choice.is_some();
         let config = &mut machine.config;
         assign(&mut config.hostname, self.hostname);
         assign(&mut config.friendly_name, self.friendly_name);
@@ -321,8 +341,8 @@ impl Patch {
         let state = &mut machine.status.state;
         match (self.status, state.kind()) {
             (Some(kind), from) if kind != from => *state = by_hand(kind),
-            (_, StateKind::Discovered) if chosen => *state = State::Ready,
-            (_, StateKind::Ready) if !chosen => *state = State::Discovered,
+            (_, StateKind::Discovered) if choice && chosen => *state = State::Ready,
+            (_, StateKind::Ready) if choice && !chosen => *state = State::Discovered,
             _ => {}
         }
     }

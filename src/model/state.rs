@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::FieldError;
+use super::field::{FieldError, quoted};
 
 /// Where a machine stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl FromStr for StateKind {
                 let known = Self::ALL.map(Self::as_str).join(", ");
                 FieldError::new(
                     "status",
-                    format!("'{}' is none of {known}", text.escape_default()),
+                    format!("{} is none of {known}", quoted(text)),
                     "offline",
                 )
             })
@@ -163,6 +163,7 @@ pub const TRANSITIONS: &[Transition] = {
             Provisioning,
             "its disk will be written",
         ),
+        arrow(Discovered, Person, Ready, "it can be installed now"),
         arrow(
             Discovered,
             Person,
