@@ -1,15 +1,99 @@
 //! Commands in, events out.
 //!
 //! Every change, through whatever door, is a [`Command`] with an actor. It is authorised by the policy table,
-//! validated against what is, committed together with the events that it causes, and answered with a
-//! [`Receipt`]. Nothing else writes to the store.
+//! planned against what is, committed together with the events that it causes, and answered with a
+//! [`Receipt`]. Nothing else writes to the store. Reads go past the commands, straight to the store's read
+//! model; what is only worth knowing for a while lives in [`Telemetry`], and never on a disk.
 
+mod answer;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod machines;
+pub mod meter;
+mod plan;
 pub mod policy;
+pub mod read;
 pub mod receipt;
+mod retention;
+mod run;
+mod settings;
+pub mod telemetry;
+pub mod watch;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::store::{Store, StoreError};
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use command::{Call, Command, IdempotencyKey, MachineRef};
-pub use receipt::{NextStep, Receipt, Refusal};
+pub use meter::{Meter, Outcome};
+pub use read::{MachineFilter, MachinePage, SettingView, Sort, SortBy};
+pub use receipt::{NextStep, Receipt, ReceiptStatus, Refusal};
+pub use telemetry::Telemetry;
+pub use watch::Watch;
+
+/// The one that runs commands and answers questions. Clones share everything.
+#[derive(Clone)]
+pub struct Core {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+    meter: Meter,
+    turns: run::Turns,
+    closing: tokio::sync::watch::Sender<bool>,
+}
+
+impl Core {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            telemetry: Telemetry::new(Arc::clone(&clock)),
+            store,
+            clock,
+            meter: Meter::default(),
+            turns: run::Turns::default(),
+            closing: tokio::sync::watch::Sender::new(false),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The clock that everything here goes by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// What machines said lately; lost in a power cut, by design.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.inner.telemetry
+    }
+
+    /// How often each command had which outcome.
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// Ends every watch, then waits until what was accepted is durable; nothing more is taken.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.inner.closing.send_replace(true);
+        self.inner.store.close().await
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.inner.store
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("store", &self.inner.store.describe())
+            .finish_non_exhaustive()
+    }
+}

@@ -9,6 +9,8 @@ use crate::model::{
     Patch, RequestId, SettingKey, Tag, machine::Source,
 };
 
+use super::policy::Permission;
+
 /// One call from outside: who asks, for what, and how it is tied to other calls.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -97,6 +99,64 @@ pub enum Command {
     },
     /// Removes old events by the settings of retention.
     TrimEvents,
+}
+
+impl Command {
+    /// Every command's name.
+    pub const NAMES: [&str; 14] = [
+        "machine.add",
+        "machine.check_in",
+        "machine.set",
+        "machine.apply",
+        "machine.discard",
+        "machine.tag",
+        "machine.lock",
+        "machine.unlock",
+        "machine.delete",
+        "machine.merge",
+        "machine.split",
+        "setting.set",
+        "setting.reset",
+        "events.trim",
+    ];
+
+    /// The name that receipts, logs and metrics use; one of [`Self::NAMES`].
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AddMachine(_) => "machine.add",
+            Self::CheckIn { .. } => "machine.check_in",
+            Self::SetMachine { .. } => "machine.set",
+            Self::ApplyMachine { .. } => "machine.apply",
+            Self::DiscardMachine { .. } => "machine.discard",
+            Self::TagMachine { .. } => "machine.tag",
+            Self::LockMachine { .. } => "machine.lock",
+            Self::UnlockMachine { .. } => "machine.unlock",
+            Self::DeleteMachine { .. } => "machine.delete",
+            Self::MergeMachines { .. } => "machine.merge",
+            Self::SplitMachine { .. } => "machine.split",
+            Self::SetSetting { .. } => "setting.set",
+            Self::ResetSetting { .. } => "setting.reset",
+            Self::TrimEvents => "events.trim",
+        }
+    }
+
+    /// What the actor has to be allowed.
+    pub const fn permission(&self) -> Permission {
+        match self {
+            Self::AddMachine(_) => Permission::AdoptMachines,
+            Self::SetMachine { .. }
+            | Self::ApplyMachine { .. }
+            | Self::DiscardMachine { .. }
+            | Self::TagMachine { .. }
+            | Self::LockMachine { .. }
+            | Self::UnlockMachine { .. } => Permission::EditMachines,
+            Self::DeleteMachine { .. } | Self::MergeMachines { .. } | Self::SplitMachine { .. } => {
+                Permission::RemoveMachines
+            }
+            Self::SetSetting { .. } | Self::ResetSetting { .. } => Permission::ChangeSettings,
+            Self::CheckIn { .. } | Self::TrimEvents => Permission::Operate,
+        }
+    }
 }
 
 /// What a person tells of a new machine.

@@ -7,6 +7,9 @@ use crate::model::{
 };
 use crate::store::StoreError;
 
+/// The layout of a receipt; grows when its meaning changes.
+pub const RECEIPT_FORMAT: u16 = 1;
+
 /// Proof that a command was accepted, and where to look next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {

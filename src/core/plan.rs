@@ -1,0 +1,169 @@
+//! What a command would do: found out by reading alone, written by nobody.
+//!
+//! Each command has a planner, a function from a [`View`] of what is to a [`Plan`]. The plan names what it
+//! rests on, so when that has changed before the commit, the plan is thrown away and made anew.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::model::{
+    Actor, Anchor, Conflict, FieldChange, Identity, Machine, MachineId, Subject, What,
+};
+use crate::store::{Change, Expect, Key, Object};
+
+use super::command::Command;
+use super::receipt::NextStep;
+use super::{Core, Refusal, machines, settings};
+
+/// What a planner may ask.
+pub(super) struct View<'a> {
+    pub core: &'a Core,
+    pub actor: &'a Actor,
+    /// The moment of the call.
+    pub now: Timestamp,
+}
+
+impl View<'_> {
+    pub fn machine(&self, id: MachineId) -> Result<(Arc<Machine>, u64), Refusal> {
+        self.core.machine_by_id(id)
+    }
+
+    /// The machines that are known by `anchor`.
+    pub fn find(&self, anchor: &Anchor) -> Result<Vec<MachineId>, Refusal> {
+        Ok(self.core.store().find(anchor)?)
+    }
+
+    pub fn conflicts(&self) -> Result<Vec<(Arc<Conflict>, u64)>, Refusal> {
+        self.core.conflicts()
+    }
+
+    pub fn new_id(&self) -> Uuid {
+        self.core.clock().new_id()
+    }
+}
+
+/// What is to be written, what it rests on, and what is to be told.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub subject: Subject,
+    /// The subject's version as it was read; 0 when there was none.
+    pub found: u64,
+    pub expect: Vec<Expect>,
+    pub changes: Vec<Change>,
+    /// The first is about `subject`.
+    pub events: Vec<(Subject, What)>,
+    pub diff: Vec<FieldChange>,
+    pub next: Vec<NextStep>,
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    pub fn new(subject: Subject, found: u64) -> Self {
+        Self {
+            subject,
+            found,
+            expect: Vec::new(),
+            changes: Vec::new(),
+            events: Vec::new(),
+            diff: Vec::new(),
+            next: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub fn about(machine: &Machine, found: u64) -> Self {
+        Self::new(Subject::Machine(machine.id), found)
+    }
+
+    /// Writes `object` over the version that was read.
+    pub fn put(&mut self, object: Object, found: u64) {
+        self.expect.push(Expect::Version(object.key(), found));
+        self.changes.push(Change::Put(object));
+    }
+
+    pub fn put_machine(&mut self, machine: Machine, found: u64) {
+        self.put(Object::Machine(Arc::new(machine)), found);
+    }
+
+    /// Ends an object that was read at this version.
+    pub fn delete(&mut self, key: Key, found: u64) {
+        self.expect.push(Expect::Version(key.clone(), found));
+        self.changes.push(Change::Delete(key));
+    }
+
+    /// Demands that what `after` is known by, and `before` was not, belongs to nobody but `holders`.
+    pub fn claim(
+        &mut self,
+        view: &View,
+        before: Option<&Identity>,
+        after: &Identity,
+        holders: &[MachineId],
+    ) -> Result<(), Refusal> {
+        let had = |anchor: &Anchor| before.is_some_and(|old| old.anchors().any(|a| a == *anchor));
+        for anchor in after.anchors().filter(|anchor| !had(anchor)) {
+            let found = view.find(&anchor)?;
+            if let Some(other) = found.iter().find(|id| !holders.contains(id)) {
+                return Err(machines::taken(view, &anchor, *other));
+            }
+            let holder = found.first().or(holders.first()).copied();
+            self.expect.push(Expect::Free(anchor, holder));
+        }
+        Ok(())
+    }
+
+    pub fn tell(&mut self, subject: Subject, what: What) {
+        self.events.push((subject, what));
+    }
+
+    /// Tells of the plan's own subject.
+    pub fn say(&mut self, what: What) {
+        self.events.push((self.subject.clone(), what));
+    }
+
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    pub fn next(&mut self, label: &str, command: impl Into<String>) {
+        self.next.push(NextStep {
+            label: label.to_owned(),
+            command: command.into(),
+        });
+    }
+}
+
+/// The plan of any command but the trimming of events, which the store does by itself.
+pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
+    match command {
+        Command::AddMachine(add) => machines::add::plan(view, add),
+        Command::CheckIn { evidence, source } => machines::check_in::plan(view, evidence, source),
+        Command::SetMachine {
+            machine,
+            patch,
+            confirmed,
+        } => machines::set::plan(view, *machine, patch, *confirmed),
+        Command::ApplyMachine { machine, now } => machines::apply::plan(view, *machine, *now),
+        Command::DiscardMachine { machine } => machines::apply::discard(view, *machine),
+        Command::TagMachine {
+            machine,
+            add,
+            remove,
+        } => machines::tag::plan(view, *machine, add, remove),
+        Command::LockMachine { machine, reason } => {
+            machines::lock::lock(view, *machine, reason.as_deref())
+        }
+        Command::UnlockMachine { machine } => machines::lock::unlock(view, *machine),
+        Command::DeleteMachine { machine } => machines::delete::plan(view, *machine),
+        Command::MergeMachines { keep, absorb } => machines::merge::plan(view, *keep, *absorb),
+        Command::SplitMachine {
+            machine,
+            macs,
+            uuid,
+        } => machines::split::plan(view, *machine, macs, *uuid),
+        Command::SetSetting { key, value } => settings::set(view, key, value),
+        Command::ResetSetting { key } => settings::reset(view, key),
+        Command::TrimEvents => Ok(Plan::new(Subject::Appliance, 0)),
+    }
+}

@@ -1,0 +1,235 @@
+//! The path of one command: authorise, plan, commit, answer.
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::model::identity::Resolution;
+use crate::model::{ActorKind, MachineId, ReceiptId, Subject};
+use crate::store::{Change, Commit, Committed, Expect, Key, NewEvent, StoreError};
+
+use super::answer::{self, Slot};
+use super::command::{Call, Command};
+use super::meter::Outcome;
+use super::plan::{Plan, View, plan};
+use super::policy;
+use super::receipt::{RECEIPT_FORMAT, Receipt, ReceiptStatus, Refusal};
+use super::{Core, machines};
+
+/// How often a plan is made anew when others were faster. Writers of one machine in this process take turns,
+/// so this is only for anchors, settings and other processes.
+const ATTEMPTS: usize = 16;
+/// As many turns as are told apart; more would only cost memory.
+const TURNS: usize = 64;
+/// The turn of check-ins that end in a conflict, so that one conflict is not recorded twice.
+const CONFLICT_TURN: usize = 0;
+
+/// Writers of the same machine wait for each other instead of throwing plans away.
+#[derive(Debug)]
+pub(super) struct Turns([Mutex<()>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+impl Core {
+    /// Runs one command: all of it happens and is durable when the receipt comes back, or none of it.
+    pub async fn run(&self, call: Call) -> Result<Receipt, Refusal> {
+        let result = self.decide(&call).await;
+        let outcome = Outcome::of(&result);
+        self.meter().count(&call.command, outcome);
+        let command = call.command.name();
+        let request = call.request;
+        match &result {
+            Err(Refusal::Store(why)) => {
+                tracing::error!(command, %request, %why, "command failed");
+            }
+            Err(why) => tracing::info!(command, %request, %why, "command refused"),
+            Ok(receipt) => {
+                let outcome = outcome.as_str();
+                tracing::debug!(command, %request, outcome, version = receipt.version, "command ran");
+            }
+        }
+        result
+    }
+
+    async fn decide(&self, call: &Call) -> Result<Receipt, Refusal> {
+        authorise(call)?;
+        call.idempotency.as_ref().map_or(Ok(()), answer::check)?;
+        if matches!(call.command, Command::TrimEvents) {
+            return self.trim(call).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let _turn = self.turn(call).await?;
+            let slot = self.slot(call)?;
+            if let Slot::Answered(receipt) = slot {
+                return Ok(*receipt);
+            }
+            let view = self.view(call);
+            let plan = plan(&view, &call.command)?;
+            if let Some(expected) = call.if_version.filter(|version| *version != plan.found) {
+                return Err(Refusal::Stale {
+                    expected,
+                    found: plan.found,
+                });
+            }
+            let now = view.now;
+            match self.carry_out(call, plan, slot, now).await {
+                Err(Refusal::Store(StoreError::Version { .. } | StoreError::Taken { .. })) => {}
+                done => return done,
+            }
+        }
+        Err(Refusal::Contended)
+    }
+
+    fn view<'a>(&'a self, call: &'a Call) -> View<'a> {
+        View {
+            core: self,
+            actor: &call.actor,
+            now: self.clock().now(),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        call: &Call,
+        plan: Plan,
+        slot: Slot,
+        now: jiff::Timestamp,
+    ) -> Result<Receipt, Refusal> {
+        let mut receipt = self.receipt(call, &plan);
+        if call.dry_run {
+            return Ok(receipt);
+        }
+        let mut commit = Commit {
+            events: events(call, &plan, now),
+            expect: plan.expect,
+            changes: plan.changes,
+        };
+        if let Slot::Open { scope, found } = slot {
+            let answer = answer::make(call, scope, &receipt, &plan.events, now);
+            commit.expect.push(Expect::Version(answer.key(), found));
+            commit.changes.push(Change::Put(answer));
+        }
+        if !commit.changes.is_empty() {
+            let committed = self.store().commit(commit).await?;
+            complete(&mut receipt, committed);
+        }
+        self.tell_telemetry(call, &receipt);
+        Ok(receipt)
+    }
+
+    /// What telemetry has to know of a command that was carried out.
+    fn tell_telemetry(&self, call: &Call, receipt: &Receipt) {
+        match (&call.command, &receipt.subject) {
+            (Command::CheckIn { .. }, Subject::Machine(machine)) => self.telemetry().seen(*machine),
+            (Command::DeleteMachine { machine }, _) => self.telemetry().forget(*machine),
+            (Command::MergeMachines { absorb, .. }, _) => self.telemetry().forget(*absorb),
+            _ => {}
+        }
+    }
+
+    /// The receipt as far as it is known before the commit.
+    pub(super) fn receipt(&self, call: &Call, plan: &Plan) -> Receipt {
+        let status = if call.dry_run {
+            ReceiptStatus::DryRun
+        } else if plan.changes.is_empty() {
+            ReceiptStatus::Unchanged
+        } else {
+            ReceiptStatus::Accepted
+        };
+        Receipt {
+            format: RECEIPT_FORMAT,
+            id: ReceiptId(self.clock().new_id()),
+            command: call.command.name().to_owned(),
+            status,
+            subject: plan.subject.clone(),
+            version: plan.found,
+            diff: plan.diff.clone(),
+            events: Vec::new(),
+            next: plan.next.clone(),
+            notes: plan.notes.clone(),
+            request: call.request,
+            correlation: call.correlation,
+            causation: call.causation,
+        }
+    }
+
+    async fn turn(&self, call: &Call) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let place = match &call.command {
+            Command::SetMachine { machine, .. }
+            | Command::ApplyMachine { machine, .. }
+            | Command::DiscardMachine { machine }
+            | Command::TagMachine { machine, .. }
+            | Command::LockMachine { machine, .. }
+            | Command::UnlockMachine { machine }
+            | Command::DeleteMachine { machine }
+            | Command::SplitMachine { machine, .. }
+            | Command::MergeMachines { keep: machine, .. } => turn_of(*machine),
+            Command::AddMachine(add) => turn_of_byte(add.mac.octets()[5]),
+            Command::CheckIn { evidence, .. } => {
+                let view = self.view(call);
+                match machines::add::look_up(&view, evidence)? {
+                    Resolution::New => turn_of_byte(evidence.primary_mac.octets()[5]),
+                    Resolution::Known { machine, .. } => turn_of(machine),
+                    Resolution::Conflict { .. } => CONFLICT_TURN,
+                }
+            }
+            Command::SetSetting { .. } | Command::ResetSetting { .. } | Command::TrimEvents => 1,
+        };
+        Ok(self.inner.turns.0[place].lock().await)
+    }
+}
+
+fn turn_of(machine: MachineId) -> usize {
+    turn_of_byte(machine.0.as_bytes()[15])
+}
+
+/// Any turn but the one that conflicts take.
+fn turn_of_byte(byte: u8) -> usize {
+    1 + usize::from(byte) % (TURNS - 1)
+}
+
+fn authorise(call: &Call) -> Result<(), Refusal> {
+    let permission = call.command.permission();
+    if policy::allows(policy::role(&call.actor), permission) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden {
+        actor: call.actor.name.clone(),
+        action: policy::action(permission).to_owned(),
+    })
+}
+
+/// The plan's events with the circumstances of the call. What a person did belongs to the audit log.
+pub(super) fn events(call: &Call, plan: &Plan, now: jiff::Timestamp) -> Vec<NewEvent> {
+    let told = plan.events.iter().map(|(subject, what)| NewEvent {
+        at: now,
+        subject: subject.clone(),
+        what: what.clone(),
+        audit: call.actor.kind == ActorKind::Person,
+        actor: call.actor.clone(),
+        request: call.request,
+        correlation: call.correlation,
+        causation: call.causation,
+    });
+    told.collect()
+}
+
+/// Fills in what only the commit could tell.
+pub(super) fn complete(receipt: &mut Receipt, committed: Committed) {
+    let key = match &receipt.subject {
+        Subject::Machine(id) => Some(Key::Machine(*id)),
+        Subject::Setting(key) => Some(Key::Setting(key.clone())),
+        Subject::Conflict(id) => Some(Key::Conflict(*id)),
+        Subject::Appliance => None,
+    };
+    let mut versions = committed.versions.into_iter();
+    if let Some((_, version)) = versions.find(|(changed, _)| Some(changed) == key.as_ref()) {
+        receipt.version = version;
+    }
+    let events = committed.events.into_iter();
+    receipt.events = events
+        .map(|event| (event.cursor, event.what.name().to_owned()))
+        .collect();
+}
