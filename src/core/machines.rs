@@ -93,16 +93,6 @@ fn free_name(view: &View, mac: crate::model::MacAddr) -> Result<MemorableName, R
     })
 }
 
-/// Makes a patch true at once. Unless the patch is about them, a machine's state is left alone.
-fn settle(patch: Patch, machine: &mut Machine) {
-    let moves = patch.status.is_some() || patch.os_choice.is_some();
-    let state = machine.status.state.clone();
-    patch.apply(machine);
-    if !moves {
-        machine.status.state = state;
-    }
-}
-
 /// Drops from the pending patch what has become true without it.
 fn tidy_pending(plan: &mut Plan, machine: &mut Machine) {
     let Some(pending) = machine.pending.take() else {

@@ -104,7 +104,7 @@ impl Telemetry {
         let text = cut(text, MAX_ENTRY_BYTES).into();
         self.with(|rings| {
             rings.seen.touch(machine, || now, |last| *last = now);
-            let dropped = rings.rings.touch(
+            let dropped = rings.talk.touch(
                 machine,
                 || Ring::new(now),
                 |ring| {
@@ -123,7 +123,7 @@ impl Telemetry {
     pub fn recent(&self, machine: MachineId, kind: Option<Kind>) -> Recent {
         let wanted = |entry: &&Entry| kind.is_none_or(|kind| entry.kind == kind);
         self.with(|rings| {
-            let ring = rings.rings.get(machine);
+            let ring = rings.talk.get(machine);
             ring.map_or_else(Recent::default, |ring| Recent {
                 entries: ring.entries.iter().filter(wanted).cloned().collect(),
                 dropped: ring.dropped,
@@ -135,15 +135,15 @@ impl Telemetry {
     pub fn forget(&self, machine: MachineId) {
         self.with(|rings| {
             rings.seen.remove(machine);
-            rings.rings.remove(machine);
+            rings.talk.remove(machine);
         });
     }
 
     pub fn held(&self) -> Held {
         self.with(|rings| {
-            let all = || rings.rings.values();
+            let all = || rings.talk.values();
             Held {
-                machines: rings.rings.items.len(),
+                machines: rings.talk.items.len(),
                 entries: all().map(|ring| ring.entries.len()).sum(),
                 bytes: all().map(|ring| ring.bytes).sum(),
                 dropped: rings.dropped,
@@ -160,7 +160,7 @@ impl Telemetry {
 #[derive(Debug)]
 struct Rings {
     seen: Recency<Timestamp>,
-    rings: Recency<Ring>,
+    talk: Recency<Ring>,
     dropped: u64,
 }
 
@@ -168,7 +168,7 @@ impl Default for Rings {
     fn default() -> Self {
         Self {
             seen: Recency::new(MAX_SEEN),
-            rings: Recency::new(MAX_MACHINES),
+            talk: Recency::new(MAX_MACHINES),
             dropped: 0,
         }
     }

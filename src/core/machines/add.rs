@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::store::Expect;
 
-use super::{free_name, handle, next_show, settle};
+use super::{free_name, handle, next_show};
 
 pub(in crate::core) fn plan(view: &View, add: &AddMachine) -> Result<Plan, Refusal> {
     check(add)?;
@@ -60,8 +60,7 @@ pub(super) fn register(
 ) -> Result<(Plan, Machine), Refusal> {
     let id = MachineId(view.new_id());
     let name = free_name(view, evidence.primary_mac)?;
-    let mut machine = Machine::register(id, evidence, name.clone(), source, view.now);
-    leave_borrowed_card(view, evidence, &mut machine)?;
+    let machine = Machine::register(id, evidence, name.clone(), source, view.now);
     let mut plan = Plan::about(&machine, 0);
     plan.claim(view, None, &machine.identity, &[])?;
     plan.expect.push(Expect::Free(Anchor::Name(name), None));
@@ -75,27 +74,11 @@ pub(super) fn register(
     Ok((plan, machine))
 }
 
-/// A dock's card may have spoken for another machine before. It stays that machine's anchor, and is only noted here.
-fn leave_borrowed_card(
-    view: &View,
-    evidence: &Evidence,
-    machine: &mut Machine,
-) -> Result<(), Refusal> {
-    let spoke = Anchor::Mac(evidence.primary_mac);
-    if !evidence.anchors().contains(&spoke) && !view.find(&spoke)?.is_empty() {
-        let identity = &mut machine.identity;
-        identity.unanchored.insert(evidence.primary_mac);
-        // Giving nothing up brings the hash up to date.
-        identity.give_up(&std::collections::BTreeSet::new(), false);
-    }
-    Ok(())
-}
-
 /// What a person told beside the cards. It is so from the beginning, so the generation stays the first.
 fn describe(plan: &mut Plan, machine: &mut Machine, patch: Patch) -> Result<(), Refusal> {
     let diff = patch.diff(machine);
     let from = machine.status.state.kind();
-    settle(patch, machine);
+    patch.apply(machine);
     plan.diff.extend(diff.iter().cloned());
     plan.say(What::Configured {
         generation: machine.config.generation,
@@ -149,7 +132,7 @@ fn contested(view: &View, claims: &[(Anchor, MachineId)]) -> Result<Refusal, Ref
     let mut owners = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for (anchor, id) in claims {
-        let name = handle(&*view.machine(*id)?.0);
+        let name = handle(&view.machine(*id)?.0);
         if !names.contains(&name) {
             owners.push(format!("{anchor} belongs to {name}"));
             names.push(name);

@@ -11,7 +11,7 @@ use crate::core::plan::{Plan, View};
 use crate::model::state::{Cause, transition};
 use crate::model::{FieldChange, Machine, MachineId, Patch, Pending, StateKind, What};
 
-use super::{changed_since, configured, handle, next_show, pending_diff, refuse_locked, settle};
+use super::{changed_since, configured, handle, next_show, pending_diff, refuse_locked};
 
 pub(in crate::core) fn plan(view: &View, id: MachineId, now: bool) -> Result<Plan, Refusal> {
     let (before, version) = view.machine(id)?;
@@ -22,7 +22,7 @@ pub(in crate::core) fn plan(view: &View, id: MachineId, now: bool) -> Result<Pla
         refuse_without_system(&machine)?;
     }
     match machine.pending.take() {
-        Some(pending) => apply(view, &mut plan, &mut machine, pending, now)?,
+        Some(pending) => apply(view, &mut plan, &mut machine, &pending, now)?,
         None => want_now(&mut plan, &mut machine, now),
     }
     if !plan.events.is_empty() {
@@ -60,19 +60,19 @@ fn apply(
     view: &View,
     plan: &mut Plan,
     machine: &mut Machine,
-    pending: Pending,
+    pending: &Pending,
     now: bool,
 ) -> Result<(), Refusal> {
     let patch = pending.patch.clone().without_what_is(machine);
     patch.check(machine)?;
-    meanwhile(view, plan, machine, &pending)?;
+    meanwhile(view, plan, machine, pending)?;
     if pending.author != view.actor.name {
         plan.note(format!("the edit was written by {}", pending.author));
     }
     let diff = patch.diff(machine);
     let from = machine.status.state.kind();
     let by_hand = patch.status.is_some();
-    settle(patch, machine);
+    patch.apply(machine);
     configured(plan, machine, diff, now);
     let to = machine.status.state.kind();
     if from != to {

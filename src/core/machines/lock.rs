@@ -2,6 +2,7 @@
 
 use crate::core::Refusal;
 use crate::core::plan::{Plan, View};
+use crate::model::field::readable;
 use crate::model::{FieldError, Lock, Machine, MachineId, What};
 
 use super::{handle, next_show};
@@ -60,20 +61,6 @@ pub(in crate::core) fn unlock(view: &View, id: MachineId) -> Result<Plan, Refusa
 }
 
 fn check_reason(reason: &str) -> Result<String, FieldError> {
-    let reason = reason.trim();
-    let length = reason.chars().count();
-    let wrong = |why: String| FieldError::new("reason", why, "holds the only backup");
-    if length > Lock::MAX_REASON {
-        let max = Lock::MAX_REASON;
-        return Err(wrong(format!(
-            "{length} characters are too many, {max} is the limit"
-        )));
-    }
-    if reason.is_empty() {
-        return Err(wrong("it is empty; leave it out instead".to_owned()));
-    }
-    if reason.chars().any(char::is_control) {
-        return Err(wrong("it holds a control character".to_owned()));
-    }
-    Ok(reason.to_owned())
+    let reason = readable("reason", reason, Lock::MAX_REASON, "holds the only backup")?;
+    Ok(reason.into())
 }

@@ -1,5 +1,7 @@
 //! Two records that are one machine.
 
+use std::collections::BTreeSet;
+
 use crate::core::Refusal;
 use crate::core::plan::{Plan, View};
 use crate::model::identity::MAX_NICS;
@@ -22,8 +24,8 @@ pub(in crate::core) fn plan(
     refuse_locked(&gone)?;
     let mut plan = Plan::about(&before, version);
     let mut machine = Machine::clone(&before);
+    refuse_too_many(&before, &gone)?;
     machine.identity.absorb(&gone.identity);
-    refuse_too_many(&machine, &gone)?;
     let holders = [keep, absorb];
     plan.claim(view, Some(&before.identity), &machine.identity, &holders)?;
     plan.diff = identity_diff(&before.identity, &machine.identity);
@@ -50,8 +52,12 @@ pub(in crate::core) fn plan(
     Ok(plan)
 }
 
-fn refuse_too_many(machine: &Machine, gone: &Machine) -> Result<(), Refusal> {
-    let cards = machine.identity.all_macs.len();
+fn refuse_too_many(keep: &Machine, gone: &Machine) -> Result<(), Refusal> {
+    let macs = keep.identity.all_macs.iter();
+    let cards = macs
+        .chain(&gone.identity.all_macs)
+        .collect::<BTreeSet<_>>()
+        .len();
     if cards <= MAX_NICS {
         return Ok(());
     }

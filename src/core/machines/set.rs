@@ -7,7 +7,7 @@ use crate::model::{Anchor, Field, Machine, MachineId, Patch, Pending, What};
 
 use super::{
     changed_since, configured, handle, next_pending, next_show, pending_diff, refuse_locked,
-    settle, tidy_pending,
+    tidy_pending,
 };
 
 pub(in crate::core) fn plan(
@@ -63,7 +63,7 @@ fn settle_now(
         ));
     }
     let diff = patch.diff(machine);
-    settle(patch, machine);
+    patch.apply(machine);
     plan.claim(view, Some(&before), &machine.identity, &[machine.id])?;
     configured(plan, machine, diff, false);
     tidy_pending(plan, machine);

@@ -7,7 +7,7 @@ use crate::core::plan::{Plan, View};
 use crate::model::edit::check_tags;
 use crate::model::{FieldError, Machine, MachineId, Patch, Tag};
 
-use super::{configured, next_pending, next_show, settle, tidy_pending};
+use super::{configured, next_pending, next_show, tidy_pending};
 
 pub(in crate::core) fn plan(
     view: &View,
@@ -38,7 +38,7 @@ pub(in crate::core) fn plan(
         ..Patch::default()
     };
     let diff = patch.diff(&machine);
-    settle(patch, &mut machine);
+    patch.apply(&mut machine);
     configured(&mut plan, &mut machine, diff, false);
     tidy_pending(&mut plan, &mut machine);
     let pending = machine.pending.as_ref();

@@ -100,8 +100,8 @@ impl Core {
         fits: impl Fn(&Machine) -> bool,
     ) -> Result<Vec<(Arc<Machine>, u64)>, Refusal> {
         let page = self.store().page(&Query {
+            after: Some(Position::before(&by, place)),
             by,
-            after: Some(Position::from_text(place)),
             limit: MAX_CANDIDATES + 1,
             descending: false,
         })?;
@@ -135,8 +135,9 @@ fn four_words(folded: &str) -> Vec<MemorableName> {
                     continue;
                 }
                 let mut name = folded.to_owned().into_bytes();
-                cuts.iter()
-                    .for_each(|cut| name[*cut].make_ascii_uppercase());
+                for cut in cuts {
+                    name[cut].make_ascii_uppercase();
+                }
                 let name = String::from_utf8(name).unwrap_or_default();
                 names.extend(name.parse::<MemorableName>());
             }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::model::{ConflictId, MachineId};
-use crate::store::Position;
+use crate::store::{Index, Position};
 
 /// A sort key that can be written down and found again.
 pub(super) trait Place: Ord + Sized {
@@ -33,6 +33,25 @@ pub(super) trait Place: Ord + Sized {
         });
         let bytes = pairs.collect::<Option<Vec<u8>>>()?;
         Self::parse(&String::from_utf8(bytes).ok()?)
+    }
+}
+
+impl Position {
+    /// The place just before what begins with `text`: a name (folded to lower case) in [`Index::Name`] and
+    /// [`Index::Hostname`], the first digits of an id elsewhere. For looking something up in an order.
+    pub fn before(index: &Index, text: &str) -> Self {
+        let first = MachineId(Uuid::nil());
+        match index {
+            Index::Name => (Arc::<str>::from(text), first).position(),
+            Index::Hostname => (HostName::Named(text.into()), first).position(),
+            _ => {
+                let digits = text.bytes().filter(|b| *b != b'-').take(32);
+                let digits: String = digits.map(char::from).collect();
+                MachineId::parse(&format!("{digits:0<32}"))
+                    .unwrap_or(first)
+                    .position()
+            }
+        }
     }
 }
 
