@@ -242,6 +242,8 @@ pub struct EventQuery {
     pub newest_first: bool,
     pub subject: Option<Subject>,
     pub audit_only: bool,
+    /// For a reader that must not miss anything: [`StoreError::Reset`] when events behind `from` are gone.
+    pub follow: bool,
     pub limit: usize,
 }
 

@@ -211,7 +211,7 @@ impl ReadModel {
         let state = self.read();
         let last = state.log.last;
         let missed = |floor: u64| {
-            let follows = !query.newest_first && !query.audit_only;
+            let follows = query.follow && !query.newest_first && !query.audit_only;
             (follows && from.is_some_and(|from| from < floor)).then_some(StoreError::Reset {
                 floor: Cursor::from_raw(floor),
             })

@@ -380,6 +380,7 @@ fn a_trim_spares_the_audit_log_and_resets_only_who_missed_something() {
         store.events(&EventQuery {
             from: from.map(Cursor::from_raw),
             audit_only,
+            follow: true,
             limit: 100,
             ..EventQuery::default()
         })
