@@ -8,6 +8,8 @@
 //! Backends: [`redb`] (one file, the default) and [`memory`]. The trait asks nothing that etcd cannot do: the
 //! expectations are compares, the changes puts and deletes, and the limits on a commit are etcd's own.
 
+#[cfg(any(test, feature = "lab"))]
+pub mod contract;
 pub mod memory;
 mod plan;
 #[allow(dead_code, unused_imports)]

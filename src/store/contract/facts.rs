@@ -1,0 +1,744 @@
+//! The promises of [`Store`], one by one.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+
+use super::agree::{World, agree, follow, walk};
+use super::naive::Naive;
+use super::samples::{
+    answer, at, event, mac, machine, machine_id, put, put_told, server, setting, text,
+};
+use super::{Bed, commit, wait};
+use crate::model::{Anchor, Cursor, Machine, State, StateKind, Subject};
+use crate::store::{
+    Change, Commit, EventQuery, Expect, Index, Key, MAX_OPERATIONS, Object, Position, Query,
+    Retention, Store, StoreError,
+};
+
+pub fn versions_begin_at_one_and_have_no_gap(bed: &mut Bed) {
+    let mut one = machine(1);
+    for version in 1..=5 {
+        one.config.generation = version;
+        let done = bed.commit(put_told(one.clone(), 0)).unwrap();
+        assert_eq!(done.versions, [(Key::Machine(one.id), version)]);
+        assert_eq!(done.events[0].subject_version, version);
+        let stored = bed.store().get(&Key::Machine(one.id)).unwrap().unwrap();
+        assert_eq!(stored.version, version);
+        assert_eq!(stored.object, one.clone().into());
+        bed.reopen();
+    }
+    let done = bed.commit(delete(Key::Machine(one.id))).unwrap();
+    assert_eq!(done.versions, [(Key::Machine(one.id), 6)]);
+    assert_eq!(bed.store().get(&Key::Machine(one.id)).unwrap(), None);
+}
+
+pub fn an_expected_version_that_is_not_there_refuses_the_commit(bed: &mut Bed) {
+    let key = Key::Machine(machine(1).id);
+    let expecting = |version| Commit {
+        expect: vec![Expect::Version(key.clone(), version)],
+        ..put(machine(1))
+    };
+    let refused = |bed: &Bed, version, there| {
+        let error = bed.commit(expecting(version)).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Version { found, expected, .. } if *found == there && *expected == version),
+            "{error}"
+        );
+    };
+    refused(bed, 1, 0);
+    bed.commit(expecting(0)).unwrap();
+    refused(bed, 0, 1);
+    refused(bed, 2, 1);
+    bed.commit(expecting(1)).unwrap();
+    bed.reopen();
+    refused(bed, 1, 2);
+    bed.commit(delete(key.clone())).unwrap();
+    refused(bed, 2, 0);
+    bed.commit(expecting(0)).unwrap();
+}
+
+pub fn a_free_anchor_may_be_its_own_holders(bed: &mut Bed) {
+    let (one, two) = (server(1, 0), server(2, 0));
+    bed.commit(put(one.clone())).unwrap();
+    bed.reopen();
+    let name = Anchor::Name(one.config.memorable_name.clone());
+    for anchor in one.identity.anchors().chain([name]) {
+        let free = |holder| Commit {
+            expect: vec![Expect::Free(anchor.clone(), holder)],
+            ..Commit::default()
+        };
+        for other in [None, Some(two.id)] {
+            let error = bed.commit(free(other)).unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Taken { holder, anchor: a } if *holder == one.id && *a == anchor),
+                "{error}"
+            );
+        }
+        bed.commit(free(Some(one.id))).unwrap();
+    }
+    let mut shared = two;
+    shared.identity.absorb(&one.identity);
+    bed.commit(put(shared)).unwrap();
+    let contested = Commit {
+        expect: vec![Expect::Free(Anchor::Mac(mac(1)), Some(one.id))],
+        ..Commit::default()
+    };
+    assert!(matches!(
+        bed.commit(contested),
+        Err(StoreError::Taken { .. })
+    ));
+}
+
+pub fn a_refused_commit_leaves_nothing(bed: &mut Bed) {
+    bed.commit(put_told(machine(1), 0)).unwrap();
+    let mut bad = put_told(machine(2), 1);
+    bad.changes
+        .push(Change::Delete(Key::Machine(machine(1).id)));
+    bad.changes.push(Change::Put(setting("site.name", "Shelf")));
+    bad.expect
+        .push(Expect::Version(Key::Machine(machine(1).id), 1));
+    bad.expect
+        .push(Expect::Version(Key::Machine(machine(1).id), 7));
+    let before = bed.store().stats();
+    bed.commit(bad).unwrap_err();
+    bed.reopen();
+    assert_eq!(bed.store().counts().unwrap().machines, 1);
+    assert_eq!(bed.store().counts().unwrap().settings, 0);
+    assert_eq!(bed.store().find(&Anchor::Mac(mac(2))).unwrap(), []);
+    assert_eq!(bed.store().stats().cursor, before.cursor);
+    assert_eq!(bed.store().stats().events, before.events);
+    let done = bed.commit(put(setting("site.name", "Shelf"))).unwrap();
+    assert_eq!(done.versions[0].1, 1);
+}
+
+pub fn limits_are_a_hundred_operations_and_a_mebibyte(bed: &mut Bed) {
+    let of = |count: u32| Commit {
+        expect: (0..10)
+            .map(|n| Expect::Version(Key::Machine(machine_id(n)), 0))
+            .collect(),
+        events: (0..10)
+            .map(|n| event(Subject::Appliance, n, false))
+            .collect(),
+        changes: (0..count).map(|n| Change::Put(machine(n).into())).collect(),
+    };
+    let error = bed.commit(of(81)).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::TooLarge {
+                operations: 101,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(bed.store().counts().unwrap().machines, 0);
+    let done = bed.commit(of(80)).unwrap();
+    assert_eq!(
+        (done.versions.len(), done.events.len()),
+        (80, MAX_OPERATIONS - 90)
+    );
+
+    let mut long = machine(200);
+    long.hardware.cpu_model = Some("x".repeat(1024 * 1024));
+    let error = bed.commit(put(long.clone())).unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge { bytes, .. } if bytes > 1024 * 1024));
+    long.hardware.cpu_model = Some("x".repeat(1000 * 1024));
+    bed.commit(put(long.clone())).unwrap();
+    bed.reopen();
+    let stored = bed.store().get(&Key::Machine(long.id)).unwrap().unwrap();
+    assert_eq!(stored.object, long.into());
+}
+
+pub fn one_key_changes_once_in_a_commit(bed: &mut Bed) {
+    let key = Key::Machine(machine(1).id);
+    let twice = [
+        vec![Change::Put(machine(1).into()), Change::Delete(key.clone())],
+        vec![Change::Delete(key.clone()), Change::Put(machine(1).into())],
+        vec![
+            Change::Put(machine(1).into()),
+            Change::Put(machine(1).into()),
+        ],
+    ];
+    for changes in twice {
+        let error = bed
+            .commit(Commit {
+                changes,
+                ..Commit::default()
+            })
+            .unwrap_err();
+        assert!(matches!(&error, StoreError::Twice { key: k } if *k == key));
+    }
+    assert_eq!(bed.store().get(&key).unwrap(), None);
+}
+
+pub fn every_anchor_finds_its_machine_and_only_while_it_has_it(bed: &mut Bed) {
+    let (one, mut two) = (server(1, 0), server(2, 0));
+    bed.commit(put(one.clone())).unwrap();
+    bed.commit(put(two.clone())).unwrap();
+    let anchors = |machine: &Machine| {
+        let name = Anchor::Name(machine.config.memorable_name.clone());
+        machine.identity.anchors().chain([name]).collect::<Vec<_>>()
+    };
+    assert_eq!(anchors(&one).len(), 5, "hash, two cards, UUID, name");
+    for _ in 0..2 {
+        for machine in [&one, &two] {
+            for anchor in anchors(machine) {
+                assert_eq!(bed.store().find(&anchor).unwrap(), [machine.id], "{anchor}");
+            }
+        }
+        bed.reopen();
+    }
+    let before = anchors(&two);
+    two.identity.absorb(&one.identity);
+    bed.commit(put(two.clone())).unwrap();
+    bed.reopen();
+    assert_eq!(
+        bed.store().find(&Anchor::Mac(mac(1))).unwrap(),
+        [one.id, two.id]
+    );
+    assert_eq!(bed.store().find(&before[0]).unwrap(), [], "the old hash");
+    bed.commit(delete(Key::Machine(one.id))).unwrap();
+    assert_eq!(bed.store().find(&Anchor::Mac(mac(1))).unwrap(), [two.id]);
+    bed.commit(delete(Key::Machine(two.id))).unwrap();
+    for anchor in before.into_iter().chain(anchors(&two)) {
+        assert_eq!(bed.store().find(&anchor).unwrap(), [], "{anchor}");
+    }
+}
+
+pub fn every_index_is_walked_in_both_directions(bed: &mut Bed) {
+    let mut naive = Naive::default();
+    let mut objects = vec![
+        setting("site.name", "Shelf"),
+        setting("events.max_age_days", "30"),
+        answer("ada /a 1", "r"),
+        answer("ada /a 10", "r"),
+    ];
+    for number in 0..23 {
+        let mut machine = server(number, 0);
+        if number % 3 == 0 {
+            machine.config.hostname = None;
+        }
+        machine.config.friendly_name = Some(text(&format!("Box {}", number % 7)));
+        machine.metadata.updated_at = at(i64::from(number * 7 % 11));
+        objects.push(machine.into());
+        objects.push(super::samples::conflict(number));
+    }
+    for object in &objects {
+        bed.commit(put(object.clone())).unwrap();
+        naive.commit(&put(object.clone())).unwrap();
+    }
+    let world = World::of(&objects);
+    for limit in [1, 2, 22, 23, 24, 1000] {
+        agree(bed.store(), &naive, &world, limit);
+    }
+    bed.reopen();
+    agree(bed.store(), &naive, &world, 7);
+}
+
+pub fn a_place_survives_what_comes_and_goes_around_it(bed: &mut Bed) {
+    for number in [10, 20, 30, 40] {
+        bed.commit(put(server(number, 0))).unwrap();
+    }
+    for by in [Index::Machines, Index::Hostname, Index::Updated] {
+        for descending in [false, true] {
+            let mut query = page_of(&by, 2, descending);
+            query.after = bed.store().page(&query).unwrap().next;
+            let (last, ahead, expected) = if descending {
+                (30, 25, [25, 20])
+            } else {
+                (20, 25, [25, 30])
+            };
+            bed.commit(delete(Key::Machine(machine_id(last)))).unwrap();
+            bed.commit(put(server(ahead, 0))).unwrap();
+            bed.reopen();
+            let page = bed.store().page(&query).unwrap();
+            let found: Vec<_> = page.items.iter().map(|s| s.object.key()).collect();
+            let expected = expected.map(|number| Key::Machine(machine_id(number)));
+            assert_eq!(found, expected, "{by:?}, descending: {descending}");
+            bed.commit(delete(Key::Machine(machine_id(ahead)))).unwrap();
+            bed.commit(put(server(last, 0))).unwrap();
+        }
+    }
+    let mut query = page_of(&Index::Name, 10, false);
+    for nonsense in ["", "nonsense", "zz", "00", "ffffffffffffffff", "\u{0}é"] {
+        query.after = Some(Position::from_text(nonsense));
+        assert!(bed.store().page(&query).is_ok(), "{nonsense:?}");
+    }
+}
+
+/// Half of the machines stay as they are while the others are renamed, deleted and put back by another thread.
+pub fn whoever_stays_is_on_exactly_one_page_while_others_move(bed: &mut Bed) {
+    for number in 0..60 {
+        bed.commit(put(server(number, 0))).unwrap();
+    }
+    let store = bed.shared();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| {
+            for round in 0.. {
+                if done.load(Ordering::Acquire) {
+                    return;
+                }
+                let number = round * 2 % 60;
+                let mut moved = server(number, 0);
+                moved.config.hostname = Some(text(&format!("node{:06}", round * 7 % 100)));
+                let change = if round % 5 == 4 {
+                    delete(Key::Machine(moved.id))
+                } else {
+                    put(moved)
+                };
+                commit(&*store, change).unwrap();
+            }
+        });
+        for round in 0..40 {
+            let mut query = page_of(&Index::Hostname, 7, round % 2 == 1);
+            let mut stayed = Vec::new();
+            loop {
+                let page = store.page(&query).unwrap();
+                stayed.extend(page.items.into_iter().filter_map(|s| match s.object {
+                    Object::Machine(machine) if s.version == 1 => Some(machine.id),
+                    _ => None,
+                }));
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+            let stays = |id: &_| (0..30).any(|n| *id == machine_id(n * 2 + 1));
+            stayed.retain(stays);
+            stayed.sort();
+            let expected: Vec<_> = (0..30).map(|n| machine_id(n * 2 + 1)).collect();
+            assert_eq!(stayed, expected);
+        }
+        done.store(true, Ordering::Release);
+        mover.join().unwrap();
+    });
+}
+
+pub fn tags_and_states_are_counted_as_they_change(bed: &mut Bed) {
+    let mut one = machine(1);
+    one.config.tags = BTreeSet::from([text("rack1"), text("web")]);
+    let mut two = machine(2);
+    two.config.tags = BTreeSet::from([text("web")]);
+    bed.commit(put(one.clone())).unwrap();
+    bed.commit(put(two.clone())).unwrap();
+    let tags = |bed: &Bed| {
+        let tags = bed.store().tags().unwrap().into_iter();
+        tags.map(|(tag, count)| format!("{tag} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert_eq!(tags(bed), "rack1 1, web 2");
+    one.config.tags = BTreeSet::from([text("db")]);
+    one.status.state = State::Error {
+        message: "no disk".into(),
+    };
+    bed.commit(put(one.clone())).unwrap();
+    bed.reopen();
+    assert_eq!(tags(bed), "db 1, web 1");
+    let counts = bed.store().counts().unwrap();
+    let in_state = |kind| counts.by_state.iter().find(|(k, _)| *k == kind).unwrap().1;
+    assert_eq!(in_state(StateKind::Error), 1);
+    assert_eq!(in_state(StateKind::Discovered), 1);
+    assert_eq!(in_state(StateKind::Offline), 0);
+    bed.commit(delete(Key::Machine(two.id))).unwrap();
+    assert_eq!(tags(bed), "db 1");
+    assert_eq!(bed.store().counts().unwrap().machines, 1);
+}
+
+pub fn events_are_found_from_both_ends_and_by_subject(bed: &mut Bed) {
+    let mut naive = Naive::default();
+    for number in 0..40 {
+        let subject = match number % 4 {
+            0 => Subject::Appliance,
+            1 => Subject::Setting(text("site.name")),
+            _ => Subject::Machine(machine_id(number % 3)),
+        };
+        let told = Commit {
+            events: vec![event(subject, number.into(), number % 5 == 0)],
+            ..Commit::default()
+        };
+        naive.commit(&told).unwrap();
+        bed.commit(told).unwrap();
+        if number == 20 {
+            bed.reopen();
+        }
+    }
+    let subjects = [
+        None,
+        Some(Subject::Appliance),
+        Some(Subject::Machine(machine_id(2))),
+        Some(Subject::Machine(machine_id(9))),
+    ];
+    for subject in subjects {
+        for (newest_first, audit_only) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            for from in [None, Some(0), Some(1), Some(17), Some(40), Some(41)] {
+                for limit in [1, 3, 40, 1000] {
+                    let query = EventQuery {
+                        from: from.map(Cursor::from_raw),
+                        newest_first,
+                        subject: subject.clone(),
+                        audit_only,
+                        follow: false,
+                        limit,
+                    };
+                    let expected = naive.events(&query).unwrap();
+                    assert_eq!(follow(bed.store(), &query), expected, "{query:?}");
+                }
+            }
+        }
+    }
+}
+
+pub fn a_cursor_takes_a_follower_on_without_gap(bed: &mut Bed) {
+    let mut ask = EventQuery {
+        from: Some(Cursor::START),
+        follow: true,
+        limit: 3,
+        ..EventQuery::default()
+    };
+    let mut seen = Vec::new();
+    for round in 0..10 {
+        for number in 0..round {
+            bed.commit(put_told(machine(number), number.into()))
+                .unwrap();
+        }
+        if round == 5 {
+            bed.reopen();
+        }
+        loop {
+            let page = bed.store().events(&ask).unwrap();
+            seen.extend(page.events.iter().map(|event| event.cursor));
+            ask.from = page.next;
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(ask.from, Some(bed.store().stats().cursor));
+    }
+    assert_eq!(seen.len(), 45);
+    assert!(seen.is_sorted_by(|a, b| a < b));
+}
+
+pub fn a_watcher_wakes_for_each_commit_with_an_event(bed: &mut Bed) {
+    let mut watch = bed.store().watch();
+    assert_eq!(*watch.borrow_and_update(), Cursor::START);
+    bed.commit(put(machine(1))).unwrap();
+    assert!(!watch.has_changed().unwrap(), "nothing was told");
+    let done = bed.commit(put_told(machine(1), 1)).unwrap();
+    assert_eq!(*watch.borrow_and_update(), done.cursor);
+
+    let store = bed.shared();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(move || {
+            wait(watch.changed()).unwrap();
+            *watch.borrow_and_update()
+        });
+        let done = commit(&*store, put_told(machine(2), 2)).unwrap();
+        assert_eq!(watcher.join().unwrap(), done.cursor);
+        assert!(
+            store.get(&Key::Machine(machine_id(2))).unwrap().is_some(),
+            "what was told of can be read"
+        );
+    });
+    drop(store);
+    bed.reopen();
+    assert_eq!(*bed.store().watch().borrow(), Cursor::from_raw(2));
+}
+
+pub fn a_trim_keeps_the_audit_log_and_resets_who_missed_something(bed: &mut Bed) {
+    for second in 0..10 {
+        let told = Commit {
+            events: vec![event(Subject::Appliance, second, second == 2)],
+            ..Commit::default()
+        };
+        bed.commit(told).unwrap();
+    }
+    let trim = |bed: &Bed, before, max_count| {
+        let retention = Retention {
+            before: at(before),
+            max_count,
+        };
+        let trimmed = wait(bed.store().trim(retention)).unwrap();
+        (trimmed.removed, trimmed.floor.raw())
+    };
+    let read = |bed: &Bed, from: Option<u64>, audit_only| {
+        let query = EventQuery {
+            from: from.map(Cursor::from_raw),
+            audit_only,
+            follow: true,
+            limit: 100,
+            ..EventQuery::default()
+        };
+        let events = bed.store().events(&query)?.events;
+        Ok::<_, StoreError>(events.iter().map(|e| e.cursor.raw()).collect::<Vec<_>>())
+    };
+    assert_eq!(trim(bed, 0, 100), (0, 0));
+    assert_eq!(trim(bed, 4, 100), (3, 4));
+    assert_eq!(trim(bed, 0, 4), (2, 6));
+    for _ in 0..2 {
+        for missed in 0..6 {
+            let error = read(bed, Some(missed), false).unwrap_err();
+            assert!(matches!(error, StoreError::Reset { floor } if floor.raw() == 6));
+        }
+        assert_eq!(read(bed, Some(6), false).unwrap(), [7, 8, 9, 10]);
+        assert_eq!(read(bed, Some(0), true).unwrap(), [3]);
+        assert_eq!(read(bed, None, false).unwrap(), [3, 7, 8, 9, 10]);
+        assert_eq!(bed.store().stats().events, 5);
+        assert_eq!(bed.store().stats().floor.raw(), 6);
+        bed.reopen();
+    }
+    assert_eq!(trim(bed, 100, 0), (4, 10));
+    bed.reopen();
+    assert_eq!(read(bed, None, false).unwrap(), [3]);
+    let done = bed.commit(put_told(machine(1), 11)).unwrap();
+    assert_eq!(done.cursor.raw(), 11, "places are never given out twice");
+}
+
+pub fn a_setting_that_comes_back_goes_on_counting(bed: &mut Bed) {
+    let shelf = setting("site.name", "Shelf");
+    let key = shelf.key();
+    let mut next = 1;
+    for _ in 0..3 {
+        let fresh = Commit {
+            expect: vec![Expect::Version(key.clone(), 0)],
+            ..put(shelf.clone())
+        };
+        assert_eq!(bed.commit(fresh).unwrap().versions[0].1, next);
+        assert_eq!(
+            bed.commit(delete(key.clone())).unwrap().versions[0].1,
+            next + 1
+        );
+        assert_eq!(
+            bed.commit(delete(key.clone())).unwrap().versions[0].1,
+            next + 1,
+            "deleting what is not there changes nothing"
+        );
+        next += 2;
+        bed.reopen();
+    }
+}
+
+pub fn an_answer_is_kept_word_for_word(bed: &mut Bed) {
+    let long = answer(
+        "ada POST /api/v1/machines \u{1f409} key",
+        &"ü".repeat(10_000),
+    );
+    bed.commit(put(long.clone())).unwrap();
+    bed.reopen();
+    let stored = bed.store().get(&long.key()).unwrap().unwrap();
+    assert_eq!(stored.object, long);
+    bed.commit(delete(long.key())).unwrap();
+    bed.reopen();
+    assert_eq!(bed.store().get(&long.key()).unwrap(), None);
+    assert_eq!(bed.commit(put(long)).unwrap().versions[0].1, 3);
+}
+
+/// Each adds one to the same machine's generation, over and over, and tries again when another was faster.
+pub fn sixteen_writers_lose_nothing(bed: &mut Bed) {
+    const WRITERS: u32 = 16;
+    const EACH: u32 = 20;
+    bed.commit(put_told(machine(0), 0)).unwrap();
+    let store = bed.shared();
+    let conflicts = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for writer in 1..=WRITERS {
+            let (store, conflicts) = (&store, &conflicts);
+            scope.spawn(move || {
+                for step in 0..EACH {
+                    commit(&**store, put_told(server(writer * 1000 + step, 0), 0)).unwrap();
+                    while !add_one(&**store) {
+                        conflicts.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    drop(store);
+    bed.reopen();
+    let counter = bed
+        .store()
+        .get(&Key::Machine(machine_id(0)))
+        .unwrap()
+        .unwrap();
+    assert_eq!(counter.version, u64::from(1 + WRITERS * EACH));
+    let Object::Machine(machine) = counter.object else {
+        panic!("it is a machine")
+    };
+    assert_eq!(machine.config.generation, u64::from(1 + WRITERS * EACH));
+    let total = (1 + WRITERS * EACH) as usize;
+    assert_eq!(
+        walk(bed.store(), &Index::Name, false, 100, total).len(),
+        total
+    );
+    let query = EventQuery {
+        subject: Some(Subject::Machine(machine_id(0))),
+        limit: 100,
+        ..EventQuery::default()
+    };
+    let told = follow(bed.store(), &query);
+    let versions: Vec<_> = told.iter().map(|event| event.subject_version).collect();
+    assert_eq!(
+        versions,
+        (1..=u64::from(1 + WRITERS * EACH)).collect::<Vec<_>>()
+    );
+}
+
+fn add_one(store: &dyn Store) -> bool {
+    let key = Key::Machine(machine_id(0));
+    let stored = store.get(&key).unwrap().unwrap();
+    let Object::Machine(machine) = stored.object else {
+        panic!("it is a machine")
+    };
+    let mut machine = Machine::clone(&machine);
+    machine.config.generation += 1;
+    let added = Commit {
+        expect: vec![Expect::Version(key, stored.version)],
+        ..put_told(machine, 0)
+    };
+    match commit(store, added) {
+        Ok(done) => {
+            assert_eq!(done.versions[0].1, stored.version + 1);
+            true
+        }
+        Err(StoreError::Version { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pub fn of_sixteen_claims_on_one_anchor_one_wins(bed: &mut Bed) {
+    for round in 0..5 {
+        let store = bed.shared();
+        let together = Barrier::new(16);
+        let won = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for writer in 0..16 {
+                let (store, together, won) = (&store, &together, &won);
+                scope.spawn(move || {
+                    let mut mine = machine(round);
+                    mine.id = machine_id(1000 + round * 100 + writer);
+                    let claim = Commit {
+                        expect: vec![Expect::Free(Anchor::Mac(mac(round)), None)],
+                        ..put(mine)
+                    };
+                    together.wait();
+                    match commit(&**store, claim) {
+                        Ok(_) => drop(won.fetch_add(1, Ordering::Relaxed)),
+                        Err(StoreError::Taken { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                });
+            }
+        });
+        assert_eq!(won.load(Ordering::Relaxed), 1);
+        let holders = store.find(&Anchor::Mac(mac(round))).unwrap();
+        assert_eq!(holders.len(), 1);
+    }
+}
+
+/// Two machines always change in one commit; no page ever shows one before and one after.
+pub fn readers_see_whole_commits_only(bed: &mut Bed) {
+    let both = |generation| {
+        let change = |number| {
+            let mut machine = machine(number);
+            machine.config.generation = generation;
+            Change::Put(machine.into())
+        };
+        Commit {
+            changes: vec![change(1), change(2)],
+            ..Commit::default()
+        }
+    };
+    bed.commit(both(0)).unwrap();
+    let store = bed.shared();
+    let done = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (store, done) = (&store, done.clone());
+            scope.spawn(move || {
+                while !done.load(Ordering::Acquire) {
+                    let page = store.page(&page_of(&Index::Machines, 10, false)).unwrap();
+                    let versions: Vec<_> = page.items.iter().map(|s| s.version).collect();
+                    assert!(
+                        matches!(versions[..], [a, b] if a == b),
+                        "a page shows versions {versions:?}"
+                    );
+                }
+            });
+        }
+        for generation in 1..200 {
+            commit(&*store, both(generation)).unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+pub fn what_was_closed_takes_nothing_more(bed: &mut Bed) {
+    let store = bed.shared();
+    let before = commit(&*store, put_told(machine(1), 0)).unwrap();
+    wait(store.close()).unwrap();
+    let refused = commit(&*store, put(machine(2))).unwrap_err();
+    assert!(matches!(refused, StoreError::Closed), "{refused}");
+    let retention = Retention {
+        before: at(100),
+        max_count: 0,
+    };
+    let refused = wait(store.trim(retention)).unwrap_err();
+    assert!(matches!(refused, StoreError::Closed), "{refused}");
+    wait(store.close()).unwrap();
+    assert_eq!(store.stats().cursor, before.cursor);
+}
+
+pub fn what_was_reopened_reads_and_counts_on_as_before(bed: &mut Bed) {
+    let mut naive = Naive::default();
+    let mut objects = vec![setting("site.name", "Shelf"), answer("ada", "r")];
+    objects.extend((0..30).map(|number| server(number, 0).into()));
+    for round in 0..3 {
+        for (number, object) in objects.iter().enumerate() {
+            let mut change = if (number + round) % 7 == 6 {
+                delete(object.key())
+            } else {
+                put(object.clone())
+            };
+            change
+                .events
+                .push(event(Subject::Appliance, 0, number % 9 == 0));
+            let done = bed.commit(change.clone()).unwrap();
+            assert_eq!(done, naive.commit(&change).unwrap());
+        }
+        bed.reopen();
+        agree(bed.store(), &naive, &World::of(&objects), 9);
+    }
+}
+
+pub fn an_empty_commit_changes_nothing(bed: &mut Bed) {
+    bed.commit(put_told(machine(1), 0)).unwrap();
+    let before = bed.store().stats().cursor;
+    let done = bed.commit(Commit::default()).unwrap();
+    assert_eq!(done.cursor, before);
+    assert!(done.versions.is_empty() && done.events.is_empty());
+    let done = bed.commit(put(machine(1))).unwrap();
+    assert_eq!(done.cursor, before);
+    bed.reopen();
+    assert_eq!(bed.store().stats().cursor, before);
+}
+
+fn delete(key: Key) -> Commit {
+    Commit {
+        changes: vec![Change::Delete(key)],
+        ..Commit::default()
+    }
+}
+
+fn page_of(by: &Index, limit: usize, descending: bool) -> Query {
+    Query {
+        by: by.clone(),
+        after: None,
+        limit,
+        descending,
+    }
+}
