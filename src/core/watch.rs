@@ -95,6 +95,7 @@ impl Watch {
             newest_first: false,
             subject: self.subject.clone(),
             audit_only: self.audit_only,
+            follow: true,
             limit: MAX_BATCH,
         };
         match self.store.events(&query) {
