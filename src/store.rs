@@ -12,7 +12,6 @@
 pub mod contract;
 pub mod memory;
 mod plan;
-#[allow(dead_code, unused_imports)]
 mod read_model;
 pub mod redb;
 
@@ -163,7 +162,7 @@ pub struct NewEvent {
 }
 
 /// What became durable.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Committed {
     /// The place of the last event, or where the log stood when there was none.
     pub cursor: Cursor,

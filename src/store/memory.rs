@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use super::plan::{Batch, Draft};
 use super::read_model::ReadModel;
 use super::{
-    Commit, Committed, Counts, EventPage, EventQuery, Key, Page, Query, Retention, Store,
-    StoreError, StoreStats, Stored, Trimmed,
+    Commit, Committed, Counts, EventPage, EventQuery, Key, MAX_COMMIT_BYTES, Page, Query,
+    Retention, Store, StoreError, StoreStats, Stored, Trimmed,
 };
 use crate::model::{Anchor, Cursor, MachineId, Tag};
 
@@ -43,7 +43,7 @@ impl MemoryStore {
         }
         let planned = {
             let state = self.model.read();
-            Batch::new(&state).plan(&state, draft)?
+            Batch::new(&state).plan(&state, draft, MAX_COMMIT_BYTES)?
         };
         let committed = planned.committed.clone();
         self.model.apply(vec![planned], 0);

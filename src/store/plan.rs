@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::read_model::{AnchorKey, MachineKeys, State};
-use super::{
-    Change, Commit, Committed, Expect, Key, MAX_COMMIT_BYTES, MAX_OPERATIONS, NewEvent, Object,
-    StoreError,
-};
+use super::{Change, Commit, Committed, Expect, Key, MAX_OPERATIONS, NewEvent, Object, StoreError};
 use crate::model::event::EVENT_FORMAT;
 use crate::model::{Anchor, Cursor, Event, MachineId, Subject};
 
@@ -26,7 +23,7 @@ pub(super) struct Draft {
 }
 
 /// What one commit will do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Planned {
     pub writes: Vec<Write>,
     /// Each event with its encoding.
@@ -88,6 +85,14 @@ pub(super) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+fn key_len(key: &Key) -> usize {
+    match key {
+        Key::Machine(_) | Key::Conflict(_) => 16,
+        Key::Setting(key) => key.as_str().len(),
+        Key::Answer(scope) => scope.len(),
+    }
+}
+
 impl Batch {
     pub fn new(state: &State) -> Self {
         Self {
@@ -99,17 +104,23 @@ impl Batch {
         }
     }
 
-    /// Checks one commit and plans it, or leaves the batch as it was.
-    pub fn plan(&mut self, state: &State, draft: Draft) -> Result<Planned, StoreError> {
+    /// Checks one commit and plans it, or leaves the batch as it was. `limit` is in bytes, encoded.
+    pub fn plan(
+        &mut self,
+        state: &State,
+        draft: Draft,
+        limit: usize,
+    ) -> Result<Planned, StoreError> {
         let Draft { commit, bodies } = draft;
         for expect in &commit.expect {
             self.check(state, expect)?;
         }
         let steps = self.versions(state, &commit.changes)?;
         let events = self.events(state, &steps, &commit.events);
-        let bytes: usize = bodies.iter().map(Vec::len).sum();
+        let keys: usize = steps.iter().map(|step| key_len(&step.key)).sum();
+        let bytes: usize = keys + bodies.iter().map(Vec::len).sum::<usize>();
         let bytes = bytes + events.iter().map(|(_, json)| json.len()).sum::<usize>();
-        if bytes > MAX_COMMIT_BYTES {
+        if bytes > limit {
             return Err(StoreError::TooLarge {
                 operations: commit.expect.len() + commit.changes.len() + commit.events.len(),
                 bytes,
