@@ -243,3 +243,127 @@ impl What {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(0, "e0000000000000")]
+    #[test_case(255, "e00000000000ff")]
+    #[test_case(u64::MAX, "effffffffffffffff")]
+    fn a_cursor_is_one_opaque_word(raw: u64, text: &str) {
+        assert_eq!(Cursor::from_raw(raw).to_string(), text);
+        assert_eq!(text.parse::<Cursor>().unwrap().raw(), raw);
+    }
+
+    #[test_case(""; "empty")]
+    #[test_case("e"; "nothing behind the letter")]
+    #[test_case("12"; "a bare number")]
+    #[test_case("e+12"; "a sign")]
+    #[test_case("e12345678901234567"; "too long")]
+    #[test_case("eé"; "not hexadecimal")]
+    fn what_was_never_given_out_is_no_cursor(text: &str) {
+        let error = text.parse::<Cursor>().unwrap_err();
+        assert!(error.example.parse::<Cursor>().is_ok());
+    }
+
+    fn one_of_each() -> Vec<What> {
+        let id = MachineId(uuid::Uuid::from_u128(7));
+        let diff = vec![FieldChange::new("hostname", Value::Null, "web01".into())];
+        let by = Anchor::SmbiosUuid(uuid::Uuid::from_u128(9));
+        let (name, mac) = ("Ada".to_owned(), "52:54:00:12:34:56".to_owned());
+        vec![
+            What::Registered {
+                name: name.clone(),
+                mac: mac.clone(),
+            },
+            What::Reidentified {
+                by: by.clone(),
+                diff: diff.clone(),
+            },
+            What::Edited { diff: diff.clone() },
+            What::Configured {
+                generation: 2,
+                diff: diff.clone(),
+                now: true,
+            },
+            What::Discarded { diff: diff.clone() },
+            What::StateChanged {
+                from: StateKind::Ready,
+                to: StateKind::Offline,
+                impact: "so".into(),
+            },
+            What::Locked { reason: None },
+            What::Unlocked {},
+            What::Deleted { name, mac },
+            What::Merged {
+                absorbed: id,
+                diff: diff.clone(),
+            },
+            What::Split {
+                into: id,
+                diff: diff.clone(),
+            },
+            What::ConflictFound {
+                claims: vec![(by, id)],
+            },
+            What::ConflictSettled {
+                how: "merged".into(),
+            },
+            What::SettingChanged { diff },
+            What::Trimmed {
+                removed: 3,
+                floor: Cursor::from_raw(3),
+            },
+            What::Started {
+                version: "0.1.0".into(),
+                mode: "demo".into(),
+            },
+        ]
+    }
+
+    #[test]
+    fn every_event_is_written_under_its_name_and_reads_back() {
+        let subjects = [
+            Subject::Machine(MachineId(uuid::Uuid::from_u128(7))),
+            Subject::Setting("site.name".parse().unwrap()),
+            Subject::Conflict(ConflictId(uuid::Uuid::from_u128(8))),
+            Subject::Appliance,
+        ];
+        for (what, subject) in one_of_each().into_iter().zip(subjects.into_iter().cycle()) {
+            let event = Event {
+                cursor: Cursor::from_raw(5),
+                format: EVENT_FORMAT,
+                at: Timestamp::UNIX_EPOCH,
+                subject,
+                subject_version: 1,
+                what,
+                audit: true,
+                actor: Actor::person("ada", "http 127.0.0.1"),
+                request: RequestId(uuid::Uuid::from_u128(1)),
+                correlation: CorrelationId(uuid::Uuid::from_u128(2)),
+                causation: None,
+            };
+            let json = serde_json::to_value(&event).unwrap();
+            assert_eq!(json["what"]["type"], event.what.name());
+            assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+        }
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn cursors_read_back_and_keep_their_order(one: u64, other: u64) {
+                let [a, b] = [one, other].map(Cursor::from_raw);
+                prop_assert_eq!(a.to_string().parse::<Cursor>().unwrap(), a);
+                prop_assert_eq!(a < b, one < other);
+            }
+        }
+    }
+}

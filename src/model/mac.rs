@@ -152,4 +152,53 @@ mod tests {
         assert_eq!(error.field, "mac");
         assert_eq!(error.example, "52:54:00:12:34:56");
     }
+
+    #[test]
+    fn spaces_around_it_do_not_matter() {
+        assert!(" 52:54:00:ab:cd:ef\n".parse::<MacAddr>().is_ok());
+    }
+
+    #[test]
+    fn a_refusal_quotes_no_more_than_is_needed() {
+        let error = "x\u{202e}".repeat(10_000).parse::<MacAddr>().unwrap_err();
+        assert!(error.reason.len() < 1000);
+        assert!(!error.reason.contains('\u{202e}'));
+    }
+
+    #[test_case("52:54:00:00:00:01", true)]
+    #[test_case("02:00:00:00:00:01", true)]
+    #[test_case("3c:ec:ef:00:00:01", false)]
+    #[test_case("00:1b:21:00:00:01", false)]
+    fn the_second_bit_tells_who_gave_the_address_out(text: &str, local: bool) {
+        assert_eq!(text.parse::<MacAddr>().unwrap().is_local(), local);
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn every_cards_address_survives_every_spelling(octets: [u8; 6]) {
+                let mac = MacAddr::new(octets);
+                prop_assume!(mac.is_unicast());
+                let text = mac.to_string();
+                let bare = text.replace(':', "");
+                let dotted = format!("{}.{}.{}", &bare[..4], &bare[4..8], &bare[8..]);
+                for spelling in [text.to_uppercase(), text.replace(':', "-"), bare, dotted] {
+                    prop_assert_eq!(spelling.parse::<MacAddr>().unwrap(), mac);
+                }
+                let json = serde_json::to_string(&mac).unwrap();
+                prop_assert_eq!(serde_json::from_str::<MacAddr>(&json).unwrap(), mac);
+            }
+
+            #[test]
+            fn no_text_makes_it_panic(text in "\\PC{0,20}|[0-9a-fA-F:.-]{10,18}") {
+                if let Ok(mac) = text.parse::<MacAddr>() {
+                    prop_assert!(mac.is_unicast());
+                }
+            }
+        }
+    }
 }

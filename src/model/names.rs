@@ -75,7 +75,50 @@ impl FromStr for MemorableName {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+    use test_case::test_case;
+
     use super::*;
+
+    // Computed with Python from BIP39's published list.
+    #[test_case("52:54:00:ab:cd:ef", "CensusAbleQualitySadness")]
+    #[test_case("3c:ec:ef:12:34:56", "SolutionJealousEmotionMember")]
+    #[test_case("00:1b:21:3a:4c:5d", "AccuseMountainTruckMerry")]
+    #[test_case("fe:ff:ff:ff:ff:fe", "UsefulZooZooZone")]
+    fn a_card_is_named_by_the_published_words(mac: &str, name: &str) {
+        let mut candidates = MemorableName::candidates(mac.parse().unwrap());
+        assert_eq!(candidates.next().unwrap().as_str(), name);
+    }
+
+    /// Names are stored, and read back by this list: another list would make them unreadable.
+    #[test]
+    fn the_list_is_bip39s_of_words_of_three_to_eight_letters() {
+        let list = Language::English.word_list();
+        let digest = Sha256::digest(list.join("\n") + "\n");
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda"
+        );
+        assert!(list.is_sorted());
+        let plain = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase());
+        assert!(
+            list.iter()
+                .all(|word| (3..=8).contains(&word.len()) && plain(word))
+        );
+    }
+
+    #[test_case(""; "empty")]
+    #[test_case("CensusAbleQuality"; "three words")]
+    #[test_case("CensusAbleQualityParentZoo"; "five words")]
+    #[test_case("censusAbleQualityParent"; "small beginning")]
+    #[test_case("CensusAbleQualityDragonfly"; "a word of no list")]
+    #[test_case("Census Able Quality Parent"; "spaces")]
+    #[test_case("CensusAbleQualityParent "; "trailing space")]
+    fn what_is_not_four_words_is_refused_with_an_example(text: &str) {
+        let error = text.parse::<MemorableName>().unwrap_err();
+        assert!(error.example.parse::<MemorableName>().is_ok());
+    }
 
     #[test]
     fn the_same_card_gives_the_same_four_words() {
@@ -115,5 +158,48 @@ mod tests {
             MemorableName::from_number(SPACE - 1).as_str(),
             "ZooZooZooZoo"
         );
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// The number that a name stands for, read word by word.
+        fn number(name: &MemorableName) -> u64 {
+            let list = Language::English.word_list();
+            let lower = name
+                .as_str()
+                .chars()
+                .map(|c| (c.is_ascii_uppercase(), c.to_ascii_lowercase()));
+            let mut words: Vec<String> = Vec::new();
+            for (begins, c) in lower {
+                if begins {
+                    words.push(String::new());
+                }
+                words.last_mut().unwrap().push(c);
+            }
+            let place = |word: &String| list.binary_search(&word.as_str()).unwrap() as u64;
+            words
+                .iter()
+                .fold(0, |sum, word| sum << WORD_BITS | place(word))
+        }
+
+        proptest! {
+            #[test]
+            fn every_number_has_a_name_of_its_own_that_reads_back(one in 0..SPACE) {
+                let name = MemorableName::from_number(one);
+                prop_assert_eq!(number(&name), one);
+                prop_assert_eq!(name.as_str().parse::<MemorableName>().unwrap(), name);
+            }
+
+            #[test]
+            fn candidates_count_on_from_the_low_bits_and_wrap(octets: [u8; 6], step in 0..50_usize) {
+                let bits = octets.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet));
+                let mut candidates = MemorableName::candidates(MacAddr::new(octets));
+                let name = candidates.nth(step).unwrap();
+                prop_assert_eq!(number(&name), (bits + step as u64) % SPACE);
+            }
+        }
     }
 }

@@ -114,3 +114,47 @@ fn number(spec: &SettingSpec, text: &str, low: u64, high: u64) -> Result<String,
         FieldError::new(spec.key, reason, spec.example)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test]
+    fn every_row_takes_its_own_default_and_example() {
+        for spec in SETTINGS {
+            let key: SettingKey = spec.key.parse().unwrap();
+            assert_eq!(key.spec().key, spec.key);
+            assert_eq!(
+                Setting::parse(key.clone(), spec.default).unwrap().value,
+                spec.default
+            );
+            assert!(Setting::parse(key, spec.example).is_ok());
+        }
+    }
+
+    #[test]
+    fn keys_stand_once_and_sorted() {
+        assert!(SETTINGS.is_sorted_by(|a, b| a.key < b.key));
+    }
+
+    #[test_case("events.max_age_days", "0", "from 1 to 3650"; "too low")]
+    #[test_case("events.max_age_days", "3651", "from 1 to 3650"; "too high")]
+    #[test_case("events.max_age_days", "a week", "whole number"; "words")]
+    #[test_case("events.max_count", "1e6", "whole number"; "an exponent")]
+    #[test_case("site.name", " ", "empty"; "blank")]
+    #[test_case("site.name", "a\u{202e}b", "invisible"; "turned around")]
+    fn a_wrong_value_tells_why(key: &str, value: &str, why: &str) {
+        let error = Setting::parse(key.parse().unwrap(), value).unwrap_err();
+        assert_eq!(error.field, key);
+        assert!(error.reason.contains(why), "{error}");
+        assert!(Setting::parse(key.parse().unwrap(), &error.example).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_the_known_ones() {
+        let error = "site.nmae".parse::<SettingKey>().unwrap_err();
+        assert!(error.reason.contains("site.name"));
+    }
+}
