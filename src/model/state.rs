@@ -1,5 +1,8 @@
 //! The states of a machine and the one table of what may follow what.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -291,6 +294,20 @@ pub fn diagram() -> String {
         TRANSITIONS
             .iter()
             .map(|t| format!("    {} --> {}: {}", t.from, t.to, t.cause)),
+    );
+    lines.join("\n") + "\n"
+}
+
+/// The same as a Markdown table, with what each arrow means.
+pub fn table() -> String {
+    let mut lines = vec![
+        "| from | to | by | what it means |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    lines.extend(
+        TRANSITIONS
+            .iter()
+            .map(|t| format!("| {} | {} | {} | {} |", t.from, t.to, t.cause, t.impact)),
     );
     lines.join("\n") + "\n"
 }
