@@ -3,9 +3,6 @@
 //! `set` writes a patch into `pending`, `apply` moves it to `config`, `discard` drops it. Two fields do not
 //! wait: the friendly name is only ever a label, and a MAC address is confirmed before it is saved.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -383,3 +380,6 @@ fn by_hand(kind: StateKind) -> State {
         StateKind::Offline => State::Offline,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,6 @@
 //! be of any script, and holds nothing that a reader cannot see.
 
 mod static_ip;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -387,3 +385,6 @@ fn hidden(text: &str) -> Option<char> {
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,6 @@
 
 mod evidence;
 mod hash;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -282,3 +280,6 @@ impl Conflict {
         machines
     }
 }
+
+#[cfg(test)]
+mod tests;

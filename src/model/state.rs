@@ -1,8 +1,5 @@
 //! The states of a machine and the one table of what may follow what.
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::str::FromStr;
 
@@ -311,3 +308,6 @@ pub fn table() -> String {
     );
     lines.join("\n") + "\n"
 }
+
+#[cfg(test)]
+mod tests;
