@@ -1,0 +1,44 @@
+//! Documents that are drawn from the code are true: each is compared with what the code would draw. With
+//! `UPDATE_DOCS=1` they are written anew.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dragonfly::model::state;
+
+/// What `docs/states.md` has to be.
+fn states() -> String {
+    let head = "# The states of a machine\n\n\
+        This page is drawn from the table in `src/model/state.rs`; a test compares the two. After a change of \
+        the table:\n`UPDATE_DOCS=1 cargo test --test docs`.\n";
+    let notes = "What moves a machine (`by`):\n\n\
+        - *choice of a system*: `os_choice` was set, or cleared;\n\
+        - *person*: somebody set the status by hand;\n\
+        - *workflow*: a workflow took the machine on;\n\
+        - *failure*: a workflow failed, or its deadline passed;\n\
+        - *call home*: the installed system reported.\n\n\
+        A person may say *ready* only when a system is chosen, and *provisioned* only of a machine that once \
+        called home.\n";
+    format!(
+        "{head}\n```mermaid\n{}```\n\n{}\n{notes}",
+        state::diagram(),
+        state::table()
+    )
+}
+
+#[test]
+fn the_page_of_states_is_what_the_code_says() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/states.md");
+    let drawn = states();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &drawn).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let differs = kept.lines().zip(drawn.lines()).position(|(a, b)| a != b);
+    let shorter = kept.lines().count().min(drawn.lines().count());
+    assert!(
+        kept == drawn,
+        "docs/states.md differs from src/model/state.rs from line {} on: run UPDATE_DOCS=1 cargo test --test docs",
+        differs.unwrap_or(shorter) + 1
+    );
+}
