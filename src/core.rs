@@ -9,6 +9,7 @@ mod answer;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod install;
 mod machines;
 pub mod meter;
 mod plan;

@@ -76,7 +76,6 @@ pub struct Config {
     pub socket: SocketConfig,
     pub log: LogConfig,
     pub store: StoreConfig,
-    pub limits: Limits,
     /// Things worth knowing that stopped nothing.
     pub notes: Vec<String>,
     entries: Vec<Entry>,
@@ -112,13 +111,6 @@ pub struct StoreConfig {
     pub journal_bytes: u64,
     /// As much as bodies of objects take in memory.
     pub cache_bytes: u64,
-}
-
-/// The bounds of the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at one time, all doors together.
-    pub connections: usize,
 }
 
 /// One key as it ended up.
@@ -264,9 +256,6 @@ impl Sources {
                 journal_bytes: self.number("store.journal"),
                 cache_bytes: self.number("store.cache"),
             },
-            limits: Limits {
-                connections: usize::try_from(self.number("limits.connections")).unwrap_or(1),
-            },
             notes: self.notes,
         })
     }
@@ -287,7 +276,7 @@ impl Sources {
 
     fn number(&self, key: &str) -> u64 {
         match self.values.get(key) {
-            Some((Value::Number(number) | Value::Size(number) | Value::Mode(number), _)) => *number,
+            Some((Value::Size(number) | Value::Mode(number), _)) => *number,
             _ => 0,
         }
     }

@@ -131,7 +131,7 @@ fn walk(place: &Place<'_>, section: &str, table: &DeTable<'_>, found: &mut Found
 }
 
 fn unknown(name: &str, origin: Origin) -> ConfigError {
-    let sections = ["socket", "log", "store", "limits"];
+    let sections = ["socket", "log", "store"];
     let names = KEYS.iter().map(|key| key.name).chain(sections);
     let help = if let Some(near) = nearest(name, names) {
         format!("the nearest that is: {near}")

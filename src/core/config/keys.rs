@@ -29,7 +29,6 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Bytes, with or without a unit, from the first to the second.
     Size(u64, u64),
-    Number(u64, u64),
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -107,14 +106,6 @@ pub const KEYS: &[Key] = &[
         default: "\"64 MiB\"",
         example: "\"64 MiB\"",
         help: "memory for the bodies of machines; those beyond it are read from disk",
-    },
-    Key {
-        name: "limits.connections",
-        env: "DRAGONFLY_LIMITS_CONNECTIONS",
-        kind: Kind::Number(8, 65_536),
-        default: "1024",
-        example: "1024",
-        help: "connections at one time; those beyond it wait",
     },
 ];
 

@@ -126,16 +126,12 @@ fn flags_win_over_environment_over_file_over_default() {
     "config.toml:1: log.format '3' is none of text, json; for example format = \"json\""
 )]
 #[test_case(
-    "limits.connections = 0",
-    "config.toml:1: limits.connections '0' is out of range: from 8 to 65536; for example connections = 1024"
+    "store.cache = true",
+    "config.toml:1: store.cache is true or false, which it cannot be; for example cache = \"64 MiB\""
 )]
 #[test_case(
-    "limits.connections = -4",
-    "config.toml:1: limits.connections '-4' is not a whole number from 8 to 65536; for example connections = 1024"
-)]
-#[test_case(
-    "limits.connections = true",
-    "config.toml:1: limits.connections is true or false, which it cannot be; for example connections = 1024"
+    "store.cache = 0",
+    "config.toml:1: store.cache '0' is out of range: from 1 MiB to 65536 MiB; for example cache = \"64 MiB\""
 )]
 #[test_case(
     "store.cache = '1 TiB'",

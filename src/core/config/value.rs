@@ -67,7 +67,6 @@ pub(super) enum Value {
     Mode(u64),
     Text(String),
     Size(u64),
-    Number(u64),
 }
 
 impl Value {
@@ -82,7 +81,6 @@ impl Value {
             Kind::Level => level(raw.text()?).map(Self::Text),
             Kind::OneOf(words) => one_of(words, raw.text()?).map(Self::Text),
             Kind::Size(low, high) => size(raw.text()?, low, high).map(Self::Size),
-            Kind::Number(low, high) => number(raw.text()?, low, high).map(Self::Number),
         }
     }
 }
@@ -98,7 +96,7 @@ impl fmt::Display for Value {
             Self::Mode(mode) => write!(f, "\"{mode:04o}\""),
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Size(bytes) if bytes % (1 << 20) == 0 => write!(f, "\"{} MiB\"", bytes >> 20),
-            Self::Size(number) | Self::Number(number) => write!(f, "{number}"),
+            Self::Size(number) => write!(f, "{number}"),
         }
     }
 }
@@ -253,17 +251,6 @@ fn none_of(words: &[&'static str], text: &str) -> String {
         words.join(", "),
         hint.unwrap_or_default()
     )
-}
-
-fn number(text: &str, low: u64, high: u64) -> Result<u64, String> {
-    let shown = text.escape_debug();
-    match text.replace('_', "").parse::<u64>() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number),
-        Ok(_) => Err(format!("'{shown}' is out of range: from {low} to {high}")),
-        Err(_) => Err(format!(
-            "'{shown}' is not a whole number from {low} to {high}"
-        )),
-    }
 }
 
 fn size(text: &str, low: u64, high: u64) -> Result<u64, String> {
