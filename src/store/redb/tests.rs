@@ -220,6 +220,7 @@ async fn a_trim_survives_and_resets_who_missed_something() {
     let read = |from| {
         let ask = EventQuery {
             from: Some(Cursor::from_raw(from)),
+            follow: true,
             limit: 100,
             ..EventQuery::default()
         };
