@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::edit::Pending;
-use super::field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, readable};
+use super::field::{FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
 use super::identity::Identity;
 use super::{Evidence, MacAddr, MachineId, MemorableName, State};
 
@@ -235,17 +235,6 @@ pub struct Lock {
 
 impl Lock {
     pub const MAX_REASON: usize = 200;
-
-    /// A reason as it will be kept, or why it cannot be.
-    pub fn parse_reason(text: &str) -> Result<String, FieldError> {
-        readable(
-            "reason",
-            text,
-            Self::MAX_REASON,
-            "holds the only copy of the archive",
-        )
-        .map(Into::into)
-    }
 }
 
 /// When the record came into being and through which door.
