@@ -1,1 +1,133 @@
-//! cli
+//! The command line: a client of the API like any other, with a person in mind.
+//!
+//! - [`args`]: what can be typed. - `client`, `target`, `sse`: the way to the daemon.
+//! - [`out`]: what is shown: tables, sections, receipts, JSON. - `failure`: what went wrong, and the exit code.
+//! - One file per group of commands: `machine`, `events`, `settings`, `tags`, `status`, `doctor`, `pages`, `bare`.
+//!
+//! It never looks behind the API. The one exception is `doctor`, which is told by [`doctor::Facts`] what the
+//! daemon would be configured with, for a daemon that is down cannot be asked.
+
+pub mod args;
+mod bare;
+mod client;
+pub mod doctor;
+mod events;
+mod failure;
+mod machine;
+pub mod out;
+mod pages;
+mod settings;
+mod sse;
+mod status;
+mod tags;
+mod target;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use args::{Change, Cli, Command, Global};
+use client::{Ask, Client};
+use failure::{Failure, Sort};
+use out::Screen;
+
+/// Reads the process's own arguments; help, version and wrong usage are told of here.
+pub fn parse() -> Result<Cli, ExitCode> {
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
+    args::parse(words).map_err(|error| {
+        if json && error.use_stderr() {
+            let told = error.to_string();
+            let told = told
+                .trim_start_matches("error: ")
+                .split("\n\nUsage:")
+                .next();
+            let failure = Failure::usage(told.unwrap_or_default().trim())
+                .hint("the same with --help shows what can be typed");
+            let global = Global {
+                json: true,
+                ..Global::default()
+            };
+            Screen::of_process(&global).fail(&failure, None);
+        } else {
+            // Whoever closed the pipe does not want to read it.
+            let _ = error.print();
+        }
+        ExitCode::from(if error.use_stderr() {
+            failure::USAGE
+        } else {
+            failure::OK
+        })
+    })
+}
+
+/// Runs a command that talks to a running daemon, or to nobody at all.
+pub fn run(cli: Cli, facts: doctor::Gather) -> ExitCode {
+    let mut screen = Screen::of_process(&cli.global);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(cli, &mut screen, facts)),
+        Err(error) => Err(Failure::new(
+            Sort::Failed,
+            format!("runtime does not start: {error}"),
+        )),
+    };
+    let outcome = outcome.and_then(|()| screen.flush());
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    screen.fail(&failure, None);
+    ExitCode::from(failure.exit_code())
+}
+
+async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Result<(), Failure> {
+    let global = cli.global;
+    let places = || target::places(global.server.as_deref(), &target::Environment::of_process());
+    let patience = Duration::from_secs(global.timeout);
+    let client = || Ok::<_, Failure>(Client::new(places()?, patience));
+    match cli.command {
+        None => bare::run(client()?, screen).await,
+        Some(Command::Status) => status::run(&mut client()?, screen).await,
+        Some(Command::Machine { command }) => machine::run(command, &mut client()?, screen).await,
+        Some(Command::Tags) => tags::run(&mut client()?, screen).await,
+        Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
+        Some(Command::Settings { command }) => settings::run(command, &mut client()?, screen).await,
+        Some(Command::Doctor(args)) => doctor::run(&facts(&args), &mut client()?, screen).await,
+        Some(Command::Completion { shell }) => pages::completion(shell, screen),
+        Some(Command::Man(args)) => pages::man(args.dir.as_deref(), screen),
+        Some(Command::Server(_) | Command::Demo(_) | Command::Store(_) | Command::Config(_)) => {
+            Err(Failure::new(
+                Sort::Failed,
+                "this command belongs to the daemon",
+            ))
+        }
+    }
+}
+
+/// What every change carries: whether it is only tried, what it is built on, and a key under which the
+/// daemon does it once, so that it may be sent again.
+fn set_change(mut ask: Ask, change: &Change, screen: &Screen) -> Ask {
+    if change.dry_run {
+        ask = ask.query("dry_run", "true");
+    }
+    if let Some(version) = change.if_version {
+        ask = ask.header("if-match", format!("\"v{version}\""));
+    }
+    match &change.idempotency_key {
+        Some(key) => ask.header("idempotency-key", key),
+        None if change.dry_run => ask,
+        None => ask.header("idempotency-key", fresh_key(screen)),
+    }
+}
+
+fn fresh_key(screen: &Screen) -> String {
+    let now = screen.now();
+    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+    let moment = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
+    format!("cli-{}", uuid::Uuid::new_v7(moment))
+}

@@ -5,10 +5,12 @@
 //! command line. Each entry below is called once by `main`, on the main thread and outside any runtime.
 
 pub mod args;
+mod from_cli;
 
 use std::process::ExitCode;
 
 pub use args::{ConfigArgs, ConfigCommand, DemoArgs, Flags, ServerArgs, StoreArgs, StoreCommand};
+pub use from_cli::facts;
 
 /// Runs the daemon until it is told to stop; the demo when Dragonfly is not installed here.
 pub fn server(args: ServerArgs) -> ExitCode {

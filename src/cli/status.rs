@@ -1,0 +1,137 @@
+//! `dragonfly status`: how it is, on one screen.
+
+use std::net::SocketAddr;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::out::sections::Section;
+use super::out::text::{clean, count, size};
+use super::out::{Screen, Tone, time, tone_of_state};
+use crate::api::Status;
+
+pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
+    let status = client.status().await?;
+    if screen.json {
+        return screen.answer("status", &status);
+    }
+    head(&status, screen)?;
+    machines(&status, screen)?;
+    inside(&status).draw(screen)?;
+    doors(&status).draw(screen)?;
+    screen.line("")?;
+    let answered = client.place().map(ToString::to_string).unwrap_or_default();
+    let told = screen
+        .paint
+        .on(Tone::Faint, &format!("answered by {}", clean(&answered)));
+    screen.line(&told)?;
+    if status.version != env!("CARGO_PKG_VERSION") {
+        let word = screen.paint.on(Tone::Notice, "note:");
+        let told = format!(
+            "{word} this command line is of version {}",
+            env!("CARGO_PKG_VERSION")
+        );
+        screen.line(&told)?;
+    }
+    Ok(())
+}
+
+/// The page for people, if there is a door for it.
+pub fn url(status: &Status) -> Option<String> {
+    let doors = status
+        .ports
+        .iter()
+        .map(|port| port.at.trim_start_matches("http://"));
+    let mut addresses = doors.filter_map(|at| at.parse::<SocketAddr>().ok());
+    addresses.next().map(|address| format!("http://{address}"))
+}
+
+fn head(status: &Status, screen: &mut Screen) -> Result<(), Failure> {
+    let name = screen.paint.on(Tone::Title, &clean(&status.site_name));
+    let (tone, word) = if status.ready {
+        (Tone::Good, "ready")
+    } else {
+        (Tone::Notice, "not ready yet")
+    };
+    let ready = screen.paint.on(tone, word);
+    let started = status.started_at.parse::<jiff::Timestamp>();
+    let up = started.map(|at| time::span(screen.now().as_second() - at.as_second()));
+    let up = up.map_or_else(
+        |_| clean(&status.started_at).into_owned(),
+        |span| format!("up {span}"),
+    );
+    screen.line(&format!(
+        "{name}  {ready}  Dragonfly {}, {up}",
+        clean(&status.version)
+    ))?;
+    if let Some(banner) = &status.banner {
+        let banner = screen.paint.on(Tone::Notice, &clean(banner));
+        screen.line(&banner)?;
+    }
+    Ok(())
+}
+
+fn machines(status: &Status, screen: &mut Screen) -> Result<(), Failure> {
+    let title = screen
+        .paint
+        .on(Tone::Title, &count(status.machines, "machine"));
+    screen.line("")?;
+    screen.line(&title)?;
+    if status.machines == 0 {
+        screen.line("  tell of one: dragonfly machine add 52:54:00:12:34:56")?;
+    }
+    let most = status
+        .machines_by_state
+        .values()
+        .max()
+        .copied()
+        .unwrap_or(0)
+        .max(1);
+    let digits = most.to_string().len();
+    let room = screen.width.saturating_sub(20 + digits).min(40) as u64;
+    for (state, number) in status
+        .machines_by_state
+        .iter()
+        .filter(|(_, number)| **number > 0)
+    {
+        let bar = "█".repeat(usize::try_from((number * room).div_ceil(most)).unwrap_or(0));
+        let bar = screen.paint.on(tone_of_state(state), &bar);
+        screen.line(&format!("  {:<13}  {number:>digits$}  {bar}", clean(state)))?;
+    }
+    if status.conflicts > 0 {
+        let told = count(status.conflicts, "conflict");
+        let told = screen.paint.on(Tone::Bad, &told);
+        let command = screen.paint.on(Tone::Name, "dragonfly machine conflicts");
+        screen.line(&format!("  {told}: {command}"))?;
+    }
+    Ok(())
+}
+
+fn inside(status: &Status) -> Section {
+    let mut section = Section::new("Inside");
+    let mode = status
+        .installed_by
+        .as_ref()
+        .map(|by| format!(", by {}", clean(by)))
+        .unwrap_or_default();
+    section
+        .add("mode", format!("{}{mode}", clean(&status.mode)))
+        .add("store", clean(&status.store))
+        .add("on disk", size(status.store_bytes))
+        .add("in memory", size(status.store_memory_bytes))
+        .add(
+            "events",
+            format!("{}, the latest is {}", status.events, clean(&status.cursor)),
+        );
+    section
+}
+
+fn doors(status: &Status) -> Section {
+    let mut section = Section::new("Doors");
+    for port in &status.ports {
+        section.add(
+            clean(&port.name),
+            format!("{}, {}", clean(&port.at), clean(&port.purpose)),
+        );
+    }
+    section
+}
