@@ -9,7 +9,11 @@
 
 pub mod args;
 mod bare;
+#[cfg(test)]
+mod canned;
 mod client;
+#[cfg(test)]
+mod conversations;
 pub mod doctor;
 mod events;
 mod failure;

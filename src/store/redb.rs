@@ -12,7 +12,6 @@ mod layout;
 mod migrate;
 mod open;
 mod record;
-mod snapshot;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -44,9 +43,6 @@ use super::{
 };
 use crate::model::{Anchor, Cursor, MachineId, Tag};
 
-pub(super) use self::migrate::SCHEMA;
-pub(super) use self::record::Record;
-pub(super) use self::snapshot::{Builder, Snapshot};
 pub use self::storage::Storage;
 
 /// As many commits as wait for the writer; who comes later waits to be let in.
