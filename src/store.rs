@@ -14,6 +14,7 @@ pub mod memory;
 mod plan;
 mod read_model;
 pub mod redb;
+pub mod tool;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -320,6 +321,8 @@ pub enum StoreError {
         found: u32,
         known: u32,
     },
+    #[error("store {} cannot be imported: {what}. Nothing was changed", .path.display())]
+    Import { path: PathBuf, what: String },
     #[error("store {}: {what}", .path.display())]
     Io { path: PathBuf, what: String },
     #[error("store is closing")]

@@ -1,1 +1,139 @@
-//! web
+//! Serves the people's API, the live stream, the page, and what operators' tools ask for.
+//!
+//! [`router`] makes a router out of the table of [`routes`]; [`serve`] puts it behind listeners. On its way a
+//! request passes the frame (its ids, its time limit, the headers and the counting of its answer), the
+//! guards, the policy of its route, and its handler, which asks the core and nothing else.
+
+mod ask;
+mod conflicts;
+mod events;
+mod frame;
+mod guard;
+mod health;
+mod machines;
+mod metrics;
+mod nearest;
+mod openapi;
+mod page;
+mod param;
+mod patch;
+mod peer;
+mod problem;
+mod routes;
+mod server;
+mod settings;
+mod status;
+mod tags;
+mod view;
+mod watched;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+
+use crate::api::PortUse;
+use crate::core::Core;
+
+pub use peer::Peer;
+pub use server::{Listeners, Stop, serve};
+
+/// What the daemon knows of itself and tells the page and the status.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub version: String,
+    pub mode: Mode,
+    /// Which of the ways to be installed was found, in words.
+    pub installed_by: Option<String>,
+    pub started_at: Timestamp,
+    pub ports: Vec<PortUse>,
+    /// Whether requests are welcome yet.
+    pub ready: watch::Receiver<Ready>,
+}
+
+/// Whether this is the real thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Installed,
+    Demo,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Demo => "demo",
+        }
+    }
+
+    /// What every page shows while this is the demo.
+    pub const fn banner(self) -> Option<&'static str> {
+        match self {
+            Self::Installed => None,
+            Self::Demo => Some(
+                "Demo: these machines are invented, nothing is written to disk and nothing is sent to any network.",
+            ),
+        }
+    }
+}
+
+/// Whether the daemon can serve, or what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ready {
+    Yes,
+    No(String),
+}
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Web(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    core: Core,
+    about: About,
+    metrics: metrics::Metrics,
+    streams: Arc<Semaphore>,
+    page: page::Page,
+    document: bytes::Bytes,
+}
+
+impl Web {
+    fn core(&self) -> &Core {
+        &self.0.core
+    }
+
+    fn about(&self) -> &About {
+        &self.0.about
+    }
+
+    fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
+    }
+}
+
+/// The router of the people's plane.
+pub fn router(core: Core, about: About) -> Router {
+    let document = bytes::Bytes::from(openapi::document(&about.version).to_string());
+    let web = Web(Arc::new(Inner {
+        metrics: metrics::Metrics::new(core.clone()),
+        core,
+        about,
+        streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+        page: page::Page::new(),
+        document,
+    }));
+    let mut router = Router::new();
+    for route in routes::ROUTES {
+        router = router.route(route.path, frame::mount(route, &web));
+    }
+    router
+        .fallback(health::nowhere)
+        .method_not_allowed_fallback(health::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(web, frame::frame))
+}
+
+/// Handlers are mounted without a state: each carries what it needs.
+type Mounted = MethodRouter<()>;

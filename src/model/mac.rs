@@ -180,9 +180,8 @@ mod tests {
 
         proptest! {
             #[test]
-            fn every_cards_address_survives_every_spelling(octets: [u8; 6]) {
-                let mac = MacAddr::new(octets);
-                prop_assume!(mac.is_unicast());
+            fn every_cards_address_survives_every_spelling(first in 0..128_u8, rest: [u8; 4], last in 1..=255_u8) {
+                let mac = MacAddr::new([first << 1, rest[0], rest[1], rest[2], rest[3], last]);
                 let text = mac.to_string();
                 let bare = text.replace(':', "");
                 let dotted = format!("{}.{}.{}", &bare[..4], &bare[4..8], &bare[8..]);

@@ -12,6 +12,7 @@ mod layout;
 mod migrate;
 mod open;
 mod record;
+mod snapshot;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,9 @@ use super::{
 };
 use crate::model::{Anchor, Cursor, MachineId, Tag};
 
+pub(super) use self::migrate::SCHEMA;
+pub(super) use self::record::Record;
+pub(super) use self::snapshot::{Builder, Snapshot};
 pub use self::storage::Storage;
 
 /// As many commits as wait for the writer; who comes later waits to be let in.

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,16 @@ impl Image {
             .unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(database);
         Ok(())
+    }
+
+    /// Has redb look at the checksums of all its pages. Nobody else may hold this image.
+    pub fn into_soundness(self) -> Result<bool, StoreError> {
+        let path = self.path.clone();
+        let held = Arc::into_inner(self.database).map(RwLock::into_inner);
+        let held = held.map(|held| held.unwrap_or_else(PoisonError::into_inner));
+        let mut database = held.and_then(Arc::into_inner).ok_or(StoreError::Closed)?;
+        let checked = guard(&path, || database.check_integrity())?;
+        checked.map_err(|error| fault(&path, error))
     }
 
     pub fn path(&self) -> &Path {
@@ -354,6 +365,17 @@ impl Reader {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// How many rows the table of subjects has.
+    pub fn subject_count(&self) -> Result<u64, StoreError> {
+        let table = self.txn.open_table(SUBJECTS).map_err(|e| self.fault(e))?;
+        table.len().map_err(|e| self.fault(e))
+    }
+
+    pub fn has_subject_row(&self, row: &[u8; 25]) -> Result<bool, StoreError> {
+        let table = self.txn.open_table(SUBJECTS).map_err(|e| self.fault(e))?;
+        Ok(table.get(row).map_err(|e| self.fault(e))?.is_some())
     }
 
     /// The places of a subject's events in a span.

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::plan::encode;
 
 /// The shape that this version writes.
-pub(super) const SCHEMA: u32 = 1;
+pub(in crate::store) const SCHEMA: u32 = 1;
 
 /// One step from a schema to the next.
 #[derive(Clone, Copy, Debug)]
