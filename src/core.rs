@@ -20,6 +20,8 @@ mod retention;
 mod run;
 mod settings;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 use std::fmt;

@@ -3,7 +3,8 @@
 use crate::core::Refusal;
 use crate::core::plan::{Plan, View};
 use crate::model::edit::{CONFIRM_MAC, Settles};
-use crate::model::{Anchor, Field, Machine, MachineId, Patch, Pending, What};
+use crate::model::state::Transition;
+use crate::model::{Anchor, Field, FieldError, Machine, MachineId, Patch, Pending, What};
 
 use super::{
     changed_since, configured, handle, next_pending, next_show, pending_diff, refuse_locked,
@@ -95,7 +96,7 @@ fn write_pending(
     let old = old.unwrap_or_default();
     let fields = patch.fields();
     let new = old.clone().overlaid(patch).without_what_is(machine);
-    let arrow = new.check(machine)?;
+    let arrow = check(plan, machine, &new, &fields)?;
     let diff = pending_diff(machine, &old, &new);
     if diff.is_empty() {
         machine.pending = waiting;
@@ -122,6 +123,22 @@ fn write_pending(
     plan.diff.extend(diff.iter().cloned());
     plan.say(What::Edited { diff });
     Ok(())
+}
+
+/// What the caller wrote has to be right; what waited before may have been overtaken, and is told of.
+fn check(
+    plan: &mut Plan,
+    machine: &Machine,
+    patch: &Patch,
+    fresh: &[Field],
+) -> Result<Option<Transition>, FieldError> {
+    match patch.check(machine) {
+        Err(error) if !fresh.iter().any(|field| field.as_str() == error.field) => {
+            plan.note(format!("as it waits, it cannot be applied: {error}"));
+            Ok(None)
+        }
+        checked => checked,
+    }
 }
 
 fn note_author(view: &View, plan: &mut Plan, waiting: Option<&Pending>) {
