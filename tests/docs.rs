@@ -42,3 +42,37 @@ fn the_page_of_states_is_what_the_code_says() {
         differs.unwrap_or(shorter) + 1
     );
 }
+
+/// Every `dragonfly …` line of a page's code blocks, without its comment.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let blocks = text.split("```").skip(1).step_by(2);
+    let lines = blocks
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("dragonfly "));
+    let words = |line: &str| {
+        line.split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
+    };
+    lines.map(words).collect()
+}
+
+#[test]
+fn every_command_that_the_readme_tells_can_be_typed() {
+    let told = commands("README.md");
+    assert!(told.len() > 3, "the commands were not found");
+    for words in told {
+        let line = words.join(" ");
+        let parsed = dragonfly::cli::args::parse(words.into_iter().map(Into::into));
+        assert!(
+            parsed.is_ok(),
+            "{line}: {}",
+            parsed.err().map(|e| e.to_string()).unwrap_or_default()
+        );
+    }
+}
