@@ -209,6 +209,22 @@ fn no_file_is_longer_than_can_be_read() {
 }
 
 #[test]
+fn every_file_says_at_its_head_what_it_owns() {
+    let all = ["src", "tests", "benches"].into_iter().flat_map(files);
+    let wrong = all.filter(|file| !file.path.ends_with("/tests.rs") && !has_head(&file.text));
+    assert_none(
+        &wrong
+            .map(|file| format!("{}: no //! head", file.path))
+            .collect::<Vec<_>>(),
+    );
+}
+
+fn has_head(text: &str) -> bool {
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    first.is_some_and(|line| line.starts_with("//! "))
+}
+
+#[test]
 fn what_is_unfinished_is_not_there_and_unsafe_is_where_it_is_listed() {
     let mut wrong = Vec::new();
     for file in ["src", "tests", "benches"].into_iter().flat_map(files) {
@@ -314,5 +330,14 @@ mod the_reader {
             "a body goes on after its tests"
         );
         assert_eq!(body_lines("a\nb\n\n#[cfg(test)]\nmod tests;\n"), 5);
+    }
+
+    #[test_case("//! What this owns.\n", true; "a head")]
+    #[test_case("\n//! What this owns.\n", true; "after an empty line")]
+    #[test_case("use std::fmt;\n//! What this owns.\n", false; "too late")]
+    #[test_case("//!\nuse std::fmt;\n", false; "an empty one")]
+    #[test_case("// What this owns.\n", false; "of the wrong sort")]
+    fn knows_a_head(text: &str, is: bool) {
+        assert_eq!(has_head(text), is);
     }
 }
