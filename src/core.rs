@@ -27,7 +27,7 @@ pub mod watch;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use command::{Call, Command, IdempotencyKey, MachineRef};
@@ -36,6 +36,9 @@ pub use read::{MachineFilter, MachinePage, SettingView, Sort, SortBy};
 pub use receipt::{NextStep, Receipt, ReceiptStatus, Refusal};
 pub use telemetry::Telemetry;
 pub use watch::Watch;
+
+// What `events`, `watch` and a refusal speak of, for rooms that know the store through this one alone.
+pub use crate::store::{EventPage, EventQuery, StoreError};
 
 /// The one that runs commands and answers questions. Clones share everything.
 #[derive(Clone)]

@@ -40,7 +40,7 @@ pub(super) fn reset(view: &View, key: &SettingKey) -> Result<Plan, Refusal> {
 
 fn begin(key: &SettingKey, version: u64) -> Plan {
     let mut plan = Plan::new(Subject::Setting(key.clone()), version);
-    plan.next("see all settings", "dragonfly settings list");
+    plan.next("see all settings", "dragonfly settings");
     plan
 }
 

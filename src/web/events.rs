@@ -23,9 +23,8 @@ use super::server::told_to_stop;
 use super::view::{self, EventView};
 use crate::api::Code;
 use crate::api::event::Reset;
-use crate::core::{MachineRef, Watch};
+use crate::core::{EventQuery, MachineRef, StoreError, Watch};
 use crate::model::{Cursor, Event, MachineId, Subject};
-use crate::store::{EventQuery, StoreError};
 
 /// As many live streams at once: each costs a connection and a batch of events.
 pub const MAX_STREAMS: usize = 64;

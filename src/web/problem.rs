@@ -21,9 +21,8 @@ use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTE
 use axum::http::{Response, StatusCode};
 
 use crate::api::{Code, Problem};
-use crate::core::Refusal;
+use crate::core::{Refusal, StoreError};
 use crate::model::FieldError;
-use crate::store::StoreError;
 
 /// The media type of RFC 9457.
 pub const MEDIA: &str = "application/problem+json";

@@ -42,7 +42,10 @@ pub(in crate::core) fn plan(view: &View, add: &AddMachine) -> Result<Plan, Refus
     }
     next_show(&mut plan, &machine);
     if machine.config.os_choice.is_none() {
-        let command = format!("dragonfly machine set {} os=debian-13", handle(&machine));
+        let command = format!(
+            "dragonfly machine set {} os_choice=debian-13",
+            handle(&machine)
+        );
         plan.next("choose a system", command);
     }
     plan.put_machine(machine, 0);
