@@ -73,7 +73,7 @@ impl Mode {
         match self {
             Self::Installed => None,
             Self::Demo => Some(
-                "Demo: these machines are invented, nothing is written to disk and nothing is sent to any network.",
+                "Demo Mode: Dragonfly is not installed. This is a preview — none of your hardware is touched.",
             ),
         }
     }
