@@ -109,7 +109,7 @@ pub enum LogFormat {
 pub struct StoreConfig {
     /// As much as both halves of the journal take on disk.
     pub journal_bytes: u64,
-    /// As much as bodies of objects take in memory.
+    /// As much as objects take in memory that were read.
     pub cache_bytes: u64,
 }
 

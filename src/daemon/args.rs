@@ -55,9 +55,3 @@ pub enum ConfigCommand {
     /// Say whether the daemon would start with it.
     Check,
 }
-
-pub(super) fn print_unwired(args: impl std::fmt::Debug) -> std::process::ExitCode {
-    eprintln!("not wired: {args:?}");
-    drop(args);
-    std::process::ExitCode::from(7)
-}

@@ -95,17 +95,17 @@ pub const KEYS: &[Key] = &[
         name: "store.journal",
         env: "DRAGONFLY_STORE_JOURNAL",
         kind: Kind::Size(4 * MIB, 1024 * MIB),
-        default: "\"32 MiB\"",
-        example: "\"32 MiB\"",
-        help: "the journal's room on disk; a larger one is emptied less often",
+        default: "\"16 MiB\"",
+        example: "\"16 MiB\"",
+        help: "the journal's room on disk, in a store that is new; a larger one is emptied less often",
     },
     Key {
         name: "store.cache",
         env: "DRAGONFLY_STORE_CACHE",
         kind: Kind::Size(MIB, 64 * 1024 * MIB),
-        default: "\"64 MiB\"",
-        example: "\"64 MiB\"",
-        help: "memory for the bodies of machines; those beyond it are read from disk",
+        default: "\"256 MiB\"",
+        example: "\"256 MiB\"",
+        help: "memory for machines that were read; the others are read from disk",
     },
 ];
 

@@ -127,19 +127,19 @@ fn flags_win_over_environment_over_file_over_default() {
 )]
 #[test_case(
     "store.cache = true",
-    "config.toml:1: store.cache is true or false, which it cannot be; for example cache = \"64 MiB\""
+    "config.toml:1: store.cache is true or false, which it cannot be; for example cache = \"256 MiB\""
 )]
 #[test_case(
     "store.cache = 0",
-    "config.toml:1: store.cache '0' is out of range: from 1 MiB to 65536 MiB; for example cache = \"64 MiB\""
+    "config.toml:1: store.cache '0' is out of range: from 1 MiB to 65536 MiB; for example cache = \"256 MiB\""
 )]
 #[test_case(
     "store.cache = '1 TiB'",
-    "config.toml:1: store.cache '1 TiB' is not a size; for example cache = \"64 MiB\""
+    "config.toml:1: store.cache '1 TiB' is not a size; for example cache = \"256 MiB\""
 )]
 #[test_case(
     "store.cache = '99999999999 GiB'",
-    "config.toml:1: store.cache '99999999999 GiB' is not a size; for example cache = \"64 MiB\""
+    "config.toml:1: store.cache '99999999999 GiB' is not a size; for example cache = \"256 MiB\""
 )]
 #[test_case(
     "socket.mode = '0666'",

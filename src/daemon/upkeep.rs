@@ -1,0 +1,82 @@
+//! What has to be done now and then: to feel the pulse, and to let old events go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::notify::Notifier;
+use crate::core::{Call, Command, Core};
+use crate::model::{Actor, CorrelationId, RequestId};
+use crate::store::Store;
+use crate::web::Ready;
+
+/// How often the pulse is felt when no service manager asks for it.
+const PULSE: Duration = Duration::from_secs(5);
+/// How often old events go.
+const RETENTION: Duration = Duration::from_hours(1);
+
+/// Reads from the store again and again. As long as it answers, the daemon is ready and the service manager
+/// hears so; when it does not, the manager's watchdog ends the daemon and starts a new one.
+pub(super) async fn pulse(
+    store: Arc<dyn Store>,
+    notifier: Arc<Notifier>,
+    ready: watch::Sender<Ready>,
+) -> Result<(), String> {
+    let every = notifier.interval().unwrap_or(PULSE);
+    let mut beat = interval(every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let store = Arc::clone(&store);
+        let read = tokio::task::spawn_blocking(move || store.counts());
+        let trouble = match timeout(every, read).await {
+            Ok(Ok(Ok(_))) => None,
+            Ok(Ok(Err(error))) => Some(error.to_string()),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("it did not answer a read in time".into()),
+        };
+        let state = match trouble {
+            None => {
+                notifier.alive();
+                Ready::Yes
+            }
+            Some(why) => {
+                tracing::error!(why, "store does not answer");
+                notifier.status(&format!("store does not answer: {why}"));
+                Ready::No(format!("store: {why}"))
+            }
+        };
+        ready.send_if_modified(|known| {
+            let other = *known != state;
+            *known = state;
+            other
+        });
+    }
+}
+
+/// Lets old events go, once at the start and then every hour, by the settings.
+pub(super) async fn retention(core: Core) -> Result<(), String> {
+    let mut hour = interval(RETENTION);
+    hour.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        hour.tick().await;
+        let id = core.clock().new_id();
+        let call = Call {
+            actor: Actor::system("retention"),
+            command: Command::TrimEvents,
+            request: RequestId(id),
+            correlation: CorrelationId(id),
+            causation: None,
+            idempotency: None,
+            dry_run: false,
+            if_version: None,
+        };
+        // A full disk, say: the next hour may be luckier, and nothing is lost by waiting.
+        match core.run(call).await {
+            Ok(receipt) => tracing::debug!(diff = ?receipt.diff, "old events trimmed"),
+            Err(error) => tracing::warn!(%error, "old events not trimmed"),
+        }
+    }
+}
