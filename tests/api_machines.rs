@@ -126,7 +126,7 @@ async fn two_machines_are_merged_and_split_again() {
     place.stop().await;
 }
 
-#[test_case(r#"{}"#, "mac"; "no mac")]
+#[test_case("{}", "mac"; "no mac")]
 #[test_case(r#"{"mac":"52:54:00"}"#, "mac"; "a mac that is short")]
 #[test_case(r#"{"mac":"zz:54:00:00:00:01"}"#, "mac"; "a mac with letters")]
 #[test_case(r#"{"mac":"ff:ff:ff:ff:ff:ff"}"#, "mac"; "broadcast")]

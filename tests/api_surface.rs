@@ -1,5 +1,11 @@
 //! What stands beside the nouns: the page, health, figures, status, and the document that describes it all.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
 #[path = "common/api.rs"]
 mod api;
 
