@@ -23,6 +23,8 @@ pub mod samples;
 #[cfg(test)]
 use std::sync::Arc;
 
+#[cfg(test)]
+use super::redb::{Options, RedbStore};
 use super::{Commit, Committed, Store, StoreError};
 
 /// Waits for a future of a store on this thread.
@@ -62,6 +64,28 @@ impl Bed {
     /// A backend that has nothing to open again: it stays as it is.
     pub fn memory() -> Self {
         Self::new(|store| store.unwrap_or_else(|| Arc::new(super::memory::MemoryStore::new())))
+    }
+
+    /// A file in a directory of its own, which is removed with the bed.
+    pub fn redb(tune: impl Fn(&mut Options)) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut options = Options::new(home.path().join("store.dragonfly"));
+        tune(&mut options);
+        Self::new(move |store| {
+            let _home = &home;
+            drop(store);
+            Arc::new(RedbStore::open(options.clone()).expect("opens what it left"))
+        })
+    }
+
+    /// Bodies that have no room, and a journal of `bytes` that is taken into the tables all the time.
+    pub fn cramped(bytes: u64) -> Self {
+        Self::redb(|options| {
+            options.body_bytes = 2048;
+            options.cache_bytes = 64 * 1024;
+            options.journal_records = 3;
+            options.journal_bytes = bytes;
+        })
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -132,4 +156,6 @@ mod tests {
     use super::*;
 
     contract_tests!(memory, Bed::memory());
+    contract_tests!(redb, Bed::redb(|_| ()));
+    contract_tests!(cramped, Bed::cramped(2 * 1024 * 1024));
 }

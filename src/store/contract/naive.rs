@@ -255,6 +255,10 @@ impl Naive {
         Cursor::from_raw(self.last)
     }
 
+    pub fn floor(&self) -> Cursor {
+        Cursor::from_raw(self.floor)
+    }
+
     pub fn event_count(&self) -> usize {
         self.events.len()
     }

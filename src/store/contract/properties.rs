@@ -283,6 +283,16 @@ fn memory_agrees_with_the_naive_model() {
 }
 
 #[test]
+fn redb_agrees_with_the_naive_model() {
+    any_sequence(6, 1000, || Bed::redb(|options| options.journal_bytes = 0));
+}
+
+#[test]
+fn a_cramped_redb_agrees_with_the_naive_model() {
+    any_sequence(12, 500, || Bed::cramped(0));
+}
+
+#[test]
 fn a_trim_in_the_middle_of_the_log_spares_who_has_read_on() {
     let trim = Step::Trim {
         before: 10,
