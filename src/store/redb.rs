@@ -122,7 +122,8 @@ impl Shared {
 impl RedbStore {
     /// Opens the store, or makes an empty one where there is no file.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        if !options.path.exists() {
+        // A link to nowhere is something: its disk may not be mounted yet.
+        if options.path.symlink_metadata().is_err() {
             open::create(&options.path, options.journal_bytes)?;
         }
         let file = FileStorage::open(&options.path, true)?;

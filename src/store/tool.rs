@@ -69,9 +69,10 @@ pub struct CompactReport {
 }
 
 /// Writes the store anew without the space that is free in it, and puts it in place of the old one. At a power
-/// cut either the old or the new one is there, whole.
+/// cut either the old or the new one is there, whole. A link to a store stays one.
 pub fn compact(path: &Path) -> Result<CompactReport, StoreError> {
-    let old = Snapshot::open(path)?;
+    let own = path.canonicalize();
+    let old = Snapshot::open(own.as_deref().unwrap_or(path))?;
     let mut new = old.successor()?;
     old.each_record(|record| {
         let (key, record) = record.map_err(|what| old.damaged(what))?;

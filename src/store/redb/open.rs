@@ -31,7 +31,7 @@ pub(super) fn create(path: &Path, half: u64) -> Result<(), StoreError> {
     let temporary = beside(path, "new");
     // Its lock is held until it has its name.
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::temporary(&temporary)?);
-    if path.exists() {
+    if path.symlink_metadata().is_ok() {
         // Another process was quicker.
         return remove(&temporary);
     }

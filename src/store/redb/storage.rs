@@ -197,6 +197,16 @@ fn open_error(path: &Path, error: &io::Error) -> StoreError {
             path: path.into(),
             why: error.to_string(),
         },
+        io::ErrorKind::NotFound => match path.read_link() {
+            Ok(target) => StoreError::Io {
+                path: path.into(),
+                what: format!(
+                    "it is a link to {}, where there is nothing; mount its disk, or remove the link to begin anew",
+                    target.display()
+                ),
+            },
+            Err(_) => io_error(path, error),
+        },
         _ => io_error(path, error),
     }
 }
