@@ -35,9 +35,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const SIZES: [u32; 2] = [10_000, 100_000];
 const READ_ROUNDS: usize = 9;
-const WRITE_ROUNDS: usize = 9;
+/// Many short rounds: a shared disk is fast for a while and slow for a while, and a round should fall into one.
+const WRITE_ROUNDS: usize = 25;
 const READ_TIME: Duration = Duration::from_millis(150);
-const WRITE_TIME: Duration = Duration::from_millis(1200);
+const WRITE_TIME: Duration = Duration::from_millis(400);
 /// Machines on a page.
 const PAGE: usize = 100;
 const WRITERS: u64 = 16;
@@ -167,16 +168,15 @@ fn sixteen(ours: &Ours, file: &PeerFile, machines: u32) -> Result<()> {
     let one_peer = std::sync::Mutex::new(file.connect()?);
     let before = ours.syncs();
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-    for _ in 0..WRITE_ROUNDS {
-        rates[0].push(crowd(machines, |_, number, step| {
-            ours.put(number, step, false)
-        }));
-        rates[1].push(crowd(machines, |writer, number, step| {
-            many_peers[writer].lock().unwrap().put(number, step, false)
-        }));
-        rates[2].push(crowd(machines, |_, number, step| {
-            one_peer.lock().unwrap().put(number, step, false)
-        }));
+    for round in 0..WRITE_ROUNDS {
+        for turn in 0..3 {
+            let side = (round + turn) % 3;
+            rates[side].push(crowd(machines, |writer, number, step| match side {
+                0 => ours.put(number, step, false),
+                1 => many_peers[writer].lock().unwrap().put(number, step, false),
+                _ => one_peer.lock().unwrap().put(number, step, false),
+            }));
+        }
     }
     let (apart, turns) = (median(rates[1].clone()), median(rates[2].clone()));
     println!("# peer with 16 connections {apart:.0}/s, with one under a mutex {turns:.0}/s");
