@@ -90,6 +90,7 @@ pub(super) fn create_on(
 }
 
 /// Whether a storage holds nothing, or a store whose making was cut short.
+#[cfg(any(test, feature = "lab"))]
 pub(super) fn is_blank(storage: &dyn Storage, path: &Path) -> Result<bool, StoreError> {
     let fault = |error| io_error(path, &error);
     let len = storage.len().map_err(fault)?;
