@@ -25,7 +25,7 @@ use dragonfly::store::{Change, Store, StoreError, tool};
 use tempfile::TempDir;
 use test_case::test_case;
 
-#[path = "store_lab/mod.rs"]
+#[path = "store_lab/lab.rs"]
 mod lab;
 
 use lab::{Content, Dice, told};

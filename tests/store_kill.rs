@@ -23,7 +23,7 @@ use dragonfly::store::contract::{commit, wait};
 use dragonfly::store::redb::{Options, RedbStore};
 use dragonfly::store::{Commit, Expect, Key, Object, Store};
 
-#[path = "store_lab/mod.rs"]
+#[path = "store_lab/lab.rs"]
 mod lab;
 
 use lab::{Content, Dice};

@@ -27,7 +27,7 @@ use dragonfly::store::{
     Trimmed,
 };
 
-#[path = "store_lab/mod.rs"]
+#[path = "store_lab/lab.rs"]
 mod lab;
 
 use lab::disk::{Deed, Disk, Luck, Moment, moments};

@@ -1,19 +1,29 @@
-//! The promises of [`Store`], one by one.
+//! The promises of [`crate::store::Store`], one by one.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Barrier};
 
-use super::agree::{World, agree, follow, walk};
+use super::agree::{World, agree};
 use super::naive::Naive;
 use super::samples::{
     answer, at, event, mac, machine, machine_id, put, put_told, server, setting, text,
 };
 use super::{Bed, commit, wait};
-use crate::model::{Anchor, Cursor, Machine, State, StateKind, Subject};
+use crate::model::{Anchor, Machine, State, StateKind, Subject};
 use crate::store::{
-    Change, Commit, EventQuery, Expect, Index, Key, MAX_OPERATIONS, Object, Position, Query,
-    Retention, Store, StoreError,
+    Change, Commit, Expect, Index, Key, MAX_OPERATIONS, Position, Query, Retention, StoreError,
+};
+
+mod crowd;
+mod log;
+
+pub use self::crowd::{
+    of_sixteen_claims_on_one_anchor_one_wins, readers_see_whole_commits_only,
+    sixteen_writers_lose_nothing, whoever_stays_is_on_exactly_one_page_while_others_move,
+};
+pub use self::log::{
+    a_cursor_takes_a_follower_on_without_gap,
+    a_trim_keeps_the_audit_log_and_resets_who_missed_something,
+    a_watcher_wakes_for_each_commit_with_an_event, events_are_found_from_both_ends_and_by_subject,
 };
 
 pub fn versions_begin_at_one_and_have_no_gap(bed: &mut Bed) {
@@ -268,55 +278,6 @@ pub fn a_place_survives_what_comes_and_goes_around_it(bed: &mut Bed) {
     }
 }
 
-/// Half of the machines stay as they are while the others are renamed, deleted and put back by another thread.
-pub fn whoever_stays_is_on_exactly_one_page_while_others_move(bed: &mut Bed) {
-    for number in 0..60 {
-        bed.commit(put(server(number, 0))).unwrap();
-    }
-    let store = bed.shared();
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let mover = scope.spawn(|| {
-            for round in 0.. {
-                if done.load(Ordering::Acquire) {
-                    return;
-                }
-                let number = round * 2 % 60;
-                let mut moved = server(number, 0);
-                moved.config.hostname = Some(text(&format!("node{:06}", round * 7 % 100)));
-                let change = if round % 5 == 4 {
-                    delete(Key::Machine(moved.id))
-                } else {
-                    put(moved)
-                };
-                commit(&*store, change).unwrap();
-            }
-        });
-        for round in 0..40 {
-            let mut query = page_of(&Index::Hostname, 7, round % 2 == 1);
-            let mut stayed = Vec::new();
-            loop {
-                let page = store.page(&query).unwrap();
-                stayed.extend(page.items.into_iter().filter_map(|s| match s.object {
-                    Object::Machine(machine) if s.version == 1 => Some(machine.id),
-                    _ => None,
-                }));
-                query.after = page.next;
-                if query.after.is_none() {
-                    break;
-                }
-            }
-            let stays = |id: &_| (0..30).any(|n| *id == machine_id(n * 2 + 1));
-            stayed.retain(stays);
-            stayed.sort();
-            let expected: Vec<_> = (0..30).map(|n| machine_id(n * 2 + 1)).collect();
-            assert_eq!(stayed, expected);
-        }
-        done.store(true, Ordering::Release);
-        mover.join().unwrap();
-    });
-}
-
 pub fn tags_and_states_are_counted_as_they_change(bed: &mut Bed) {
     let mut one = machine(1);
     one.config.tags = BTreeSet::from([text("rack1"), text("web")]);
@@ -346,157 +307,6 @@ pub fn tags_and_states_are_counted_as_they_change(bed: &mut Bed) {
     bed.commit(delete(Key::Machine(two.id))).unwrap();
     assert_eq!(tags(bed), "db 1");
     assert_eq!(bed.store().counts().unwrap().machines, 1);
-}
-
-pub fn events_are_found_from_both_ends_and_by_subject(bed: &mut Bed) {
-    let mut naive = Naive::default();
-    for number in 0..40 {
-        let subject = match number % 4 {
-            0 => Subject::Appliance,
-            1 => Subject::Setting(text("site.name")),
-            _ => Subject::Machine(machine_id(number % 3)),
-        };
-        let told = Commit {
-            events: vec![event(subject, number.into(), number % 5 == 0)],
-            ..Commit::default()
-        };
-        naive.commit(&told).unwrap();
-        bed.commit(told).unwrap();
-        if number == 20 {
-            bed.reopen();
-        }
-    }
-    let subjects = [
-        None,
-        Some(Subject::Appliance),
-        Some(Subject::Machine(machine_id(2))),
-        Some(Subject::Machine(machine_id(9))),
-    ];
-    for subject in subjects {
-        for (newest_first, audit_only) in
-            [(false, false), (false, true), (true, false), (true, true)]
-        {
-            for from in [None, Some(0), Some(1), Some(17), Some(40), Some(41)] {
-                for limit in [1, 3, 40, 1000] {
-                    let query = EventQuery {
-                        from: from.map(Cursor::from_raw),
-                        newest_first,
-                        subject: subject.clone(),
-                        audit_only,
-                        follow: false,
-                        limit,
-                    };
-                    let expected = naive.events(&query).unwrap();
-                    assert_eq!(follow(bed.store(), &query), expected, "{query:?}");
-                }
-            }
-        }
-    }
-}
-
-pub fn a_cursor_takes_a_follower_on_without_gap(bed: &mut Bed) {
-    let mut ask = EventQuery {
-        from: Some(Cursor::START),
-        follow: true,
-        limit: 3,
-        ..EventQuery::default()
-    };
-    let mut seen = Vec::new();
-    for round in 0..10 {
-        for number in 0..round {
-            bed.commit(put_told(machine(number), number.into()))
-                .unwrap();
-        }
-        if round == 5 {
-            bed.reopen();
-        }
-        loop {
-            let page = bed.store().events(&ask).unwrap();
-            seen.extend(page.events.iter().map(|event| event.cursor));
-            ask.from = page.next;
-            if !page.more {
-                break;
-            }
-        }
-        assert_eq!(ask.from, Some(bed.store().stats().cursor));
-    }
-    assert_eq!(seen.len(), 45);
-    assert!(seen.is_sorted_by(|a, b| a < b));
-}
-
-pub fn a_watcher_wakes_for_each_commit_with_an_event(bed: &mut Bed) {
-    let mut watch = bed.store().watch();
-    assert_eq!(*watch.borrow_and_update(), Cursor::START);
-    bed.commit(put(machine(1))).unwrap();
-    assert!(!watch.has_changed().unwrap(), "nothing was told");
-    let done = bed.commit(put_told(machine(1), 1)).unwrap();
-    assert_eq!(*watch.borrow_and_update(), done.cursor);
-
-    let store = bed.shared();
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(move || {
-            wait(watch.changed()).unwrap();
-            *watch.borrow_and_update()
-        });
-        let done = commit(&*store, put_told(machine(2), 2)).unwrap();
-        assert_eq!(watcher.join().unwrap(), done.cursor);
-        assert!(
-            store.get(&Key::Machine(machine_id(2))).unwrap().is_some(),
-            "what was told of can be read"
-        );
-    });
-    drop(store);
-    bed.reopen();
-    assert_eq!(*bed.store().watch().borrow(), Cursor::from_raw(2));
-}
-
-pub fn a_trim_keeps_the_audit_log_and_resets_who_missed_something(bed: &mut Bed) {
-    for second in 0..10 {
-        let told = Commit {
-            events: vec![event(Subject::Appliance, second, second == 2)],
-            ..Commit::default()
-        };
-        bed.commit(told).unwrap();
-    }
-    let trim = |bed: &Bed, before, max_count| {
-        let retention = Retention {
-            before: at(before),
-            max_count,
-        };
-        let trimmed = wait(bed.store().trim(retention)).unwrap();
-        (trimmed.removed, trimmed.floor.raw())
-    };
-    let read = |bed: &Bed, from: Option<u64>, audit_only| {
-        let query = EventQuery {
-            from: from.map(Cursor::from_raw),
-            audit_only,
-            follow: true,
-            limit: 100,
-            ..EventQuery::default()
-        };
-        let events = bed.store().events(&query)?.events;
-        Ok::<_, StoreError>(events.iter().map(|e| e.cursor.raw()).collect::<Vec<_>>())
-    };
-    assert_eq!(trim(bed, 0, 100), (0, 0));
-    assert_eq!(trim(bed, 4, 100), (3, 4));
-    assert_eq!(trim(bed, 0, 4), (2, 6));
-    for _ in 0..2 {
-        for missed in 0..6 {
-            let error = read(bed, Some(missed), false).unwrap_err();
-            assert!(matches!(error, StoreError::Reset { floor } if floor.raw() == 6));
-        }
-        assert_eq!(read(bed, Some(6), false).unwrap(), [7, 8, 9, 10]);
-        assert_eq!(read(bed, Some(0), true).unwrap(), [3]);
-        assert_eq!(read(bed, None, false).unwrap(), [3, 7, 8, 9, 10]);
-        assert_eq!(bed.store().stats().events, 5);
-        assert_eq!(bed.store().stats().floor.raw(), 6);
-        bed.reopen();
-    }
-    assert_eq!(trim(bed, 100, 0), (4, 10));
-    bed.reopen();
-    assert_eq!(read(bed, None, false).unwrap(), [3]);
-    let done = bed.commit(put_told(machine(1), 11)).unwrap();
-    assert_eq!(done.cursor.raw(), 11, "places are never given out twice");
 }
 
 pub fn a_setting_that_comes_back_goes_on_counting(bed: &mut Bed) {
@@ -536,145 +346,6 @@ pub fn an_answer_is_kept_word_for_word(bed: &mut Bed) {
     bed.reopen();
     assert_eq!(bed.store().get(&long.key()).unwrap(), None);
     assert_eq!(bed.commit(put(long)).unwrap().versions[0].1, 3);
-}
-
-/// Each adds one to the same machine's generation, over and over, and tries again when another was faster.
-pub fn sixteen_writers_lose_nothing(bed: &mut Bed) {
-    const WRITERS: u32 = 16;
-    const EACH: u32 = 20;
-    bed.commit(put_told(machine(0), 0)).unwrap();
-    let store = bed.shared();
-    let conflicts = AtomicU32::new(0);
-    std::thread::scope(|scope| {
-        for writer in 1..=WRITERS {
-            let (store, conflicts) = (&store, &conflicts);
-            scope.spawn(move || {
-                for step in 0..EACH {
-                    commit(&**store, put_told(server(writer * 1000 + step, 0), 0)).unwrap();
-                    while !add_one(&**store) {
-                        conflicts.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    drop(store);
-    bed.reopen();
-    let counter = bed
-        .store()
-        .get(&Key::Machine(machine_id(0)))
-        .unwrap()
-        .unwrap();
-    assert_eq!(counter.version, u64::from(1 + WRITERS * EACH));
-    let Object::Machine(machine) = counter.object else {
-        panic!("it is a machine")
-    };
-    assert_eq!(machine.config.generation, u64::from(1 + WRITERS * EACH));
-    let total = (1 + WRITERS * EACH) as usize;
-    assert_eq!(
-        walk(bed.store(), &Index::Name, false, 100, total).len(),
-        total
-    );
-    let query = EventQuery {
-        subject: Some(Subject::Machine(machine_id(0))),
-        limit: 100,
-        ..EventQuery::default()
-    };
-    let told = follow(bed.store(), &query);
-    let versions: Vec<_> = told.iter().map(|event| event.subject_version).collect();
-    assert_eq!(
-        versions,
-        (1..=u64::from(1 + WRITERS * EACH)).collect::<Vec<_>>()
-    );
-}
-
-fn add_one(store: &dyn Store) -> bool {
-    let key = Key::Machine(machine_id(0));
-    let stored = store.get(&key).unwrap().unwrap();
-    let Object::Machine(machine) = stored.object else {
-        panic!("it is a machine")
-    };
-    let mut machine = Machine::clone(&machine);
-    machine.config.generation += 1;
-    let added = Commit {
-        expect: vec![Expect::Version(key, stored.version)],
-        ..put_told(machine, 0)
-    };
-    match commit(store, added) {
-        Ok(done) => {
-            assert_eq!(done.versions[0].1, stored.version + 1);
-            true
-        }
-        Err(StoreError::Version { .. }) => false,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-pub fn of_sixteen_claims_on_one_anchor_one_wins(bed: &mut Bed) {
-    for round in 0..5 {
-        let store = bed.shared();
-        let together = Barrier::new(16);
-        let won = AtomicU32::new(0);
-        std::thread::scope(|scope| {
-            for writer in 0..16 {
-                let (store, together, won) = (&store, &together, &won);
-                scope.spawn(move || {
-                    let mut mine = machine(round);
-                    mine.id = machine_id(1000 + round * 100 + writer);
-                    let claim = Commit {
-                        expect: vec![Expect::Free(Anchor::Mac(mac(round)), None)],
-                        ..put(mine)
-                    };
-                    together.wait();
-                    match commit(&**store, claim) {
-                        Ok(_) => drop(won.fetch_add(1, Ordering::Relaxed)),
-                        Err(StoreError::Taken { .. }) => {}
-                        Err(error) => panic!("{error}"),
-                    }
-                });
-            }
-        });
-        assert_eq!(won.load(Ordering::Relaxed), 1);
-        let holders = store.find(&Anchor::Mac(mac(round))).unwrap();
-        assert_eq!(holders.len(), 1);
-    }
-}
-
-/// Two machines always change in one commit; no page ever shows one before and one after.
-pub fn readers_see_whole_commits_only(bed: &mut Bed) {
-    let both = |generation| {
-        let change = |number| {
-            let mut machine = machine(number);
-            machine.config.generation = generation;
-            Change::Put(machine.into())
-        };
-        Commit {
-            changes: vec![change(1), change(2)],
-            ..Commit::default()
-        }
-    };
-    bed.commit(both(0)).unwrap();
-    let store = bed.shared();
-    let done = Arc::new(AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            let (store, done) = (&store, done.clone());
-            scope.spawn(move || {
-                while !done.load(Ordering::Acquire) {
-                    let page = store.page(&page_of(&Index::Machines, 10, false)).unwrap();
-                    let versions: Vec<_> = page.items.iter().map(|s| s.version).collect();
-                    assert!(
-                        matches!(versions[..], [a, b] if a == b),
-                        "a page shows versions {versions:?}"
-                    );
-                }
-            });
-        }
-        for generation in 1..200 {
-            commit(&*store, both(generation)).unwrap();
-        }
-        done.store(true, Ordering::Release);
-    });
 }
 
 pub fn what_was_closed_takes_nothing_more(bed: &mut Bed) {
