@@ -55,6 +55,17 @@ Examples:
   dragonfly machine tag web01 web02 web03 rack2,new
   dragonfly machine untag web01 new";
 
+const SORTS: [&str; 8] = [
+    "registered",
+    "-registered",
+    "name",
+    "-name",
+    "hostname",
+    "-hostname",
+    "updated",
+    "-updated",
+];
+
 /// Filters, order and look of a list.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = "\
@@ -82,8 +93,8 @@ pub struct List {
     /// Only those with a waiting edit; `--pending=false` for the others
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub pending: Option<bool>,
-    /// The order; a minus before it turns it round (--sort=-created)
-    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
+    /// The order; a minus before it turns it round
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true, value_parser = SORTS)]
     pub sort: Option<String>,
     /// At most so many; without it, all
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

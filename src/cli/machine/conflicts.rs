@@ -1,9 +1,12 @@
 //! `dragonfly machine conflicts`: anchors that point at different machines, and how to settle each.
 
+use std::collections::BTreeMap;
+
+use crate::api::machine::Claim;
 use crate::api::{Conflict, List};
 use crate::cli::client::{Ask, Client};
 use crate::cli::failure::Failure;
-use crate::cli::out::text::{clean, count, padding, shell_word, width};
+use crate::cli::out::text::{clean, count, shell_word};
 use crate::cli::out::{Screen, Tone, time};
 
 pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
@@ -34,46 +37,45 @@ pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure
 
 fn show(conflict: &Conflict, screen: &mut Screen) -> Result<(), Failure> {
     let seen = time::ago(screen.now(), &conflict.last_seen);
-    let head = screen
-        .paint
-        .on(Tone::Title, &format!("The card {}", clean(&conflict.mac)));
-    screen.line(&format!("{head} could be any of these; last seen {seen}"))?;
-    let anchors = conflict
-        .claims
-        .iter()
-        .map(|claim| width(&clean(&claim.anchor)))
-        .max()
-        .unwrap_or(0);
-    for claim in &conflict.claims {
-        let anchor = clean(&claim.anchor);
-        let pad = padding(&anchor, anchors);
-        screen.line(&format!(
-            "  {anchor}{pad}  is of {} ({})",
-            clean(&claim.machine_name),
-            clean(&claim.machine)
-        ))?;
+    let head = format!("What spoke with {}", clean(&conflict.mac));
+    let head = screen.paint.on(Tone::Title, &head);
+    screen.line(&format!(
+        "{head} is known as more than one machine; last seen {seen}"
+    ))?;
+    let machines = by_machine(conflict);
+    for (machine, claims) in &machines {
+        let name = claims
+            .first()
+            .map_or("", |claim| claim.machine_name.as_str());
+        let name = screen.paint.on(Tone::Name, &clean(name));
+        screen.line(&format!("  {name}  {}", clean(machine)))?;
+        for claim in claims {
+            screen.line(&format!("    {}", clean(&claim.anchor)))?;
+        }
     }
-    let mut machines: Vec<&str> = conflict
-        .claims
-        .iter()
-        .map(|claim| claim.machine.as_str())
-        .collect();
-    machines.sort_unstable();
-    machines.dedup();
-    if let [one, other, ..] = machines[..] {
+    if let [one, other, ..] = machines.keys().collect::<Vec<_>>()[..] {
         let (one, other) = (shell_word(one), shell_word(other));
         let mac = shell_word(&conflict.mac);
-        let merge = screen.paint.on(
-            Tone::Name,
-            &format!("dragonfly machine merge {one} {other}"),
-        );
+        let merge = format!("dragonfly machine merge {one} {other}");
+        let merge = screen.paint.on(Tone::Name, &merge);
         let from = holder(conflict).unwrap_or(one);
         let split = format!("dragonfly machine split {from} --mac {mac}");
         let split = screen.paint.on(Tone::Name, &split);
-        screen.line(&format!("  if they are the same machine  {merge}"))?;
-        screen.line(&format!("  if the card was moved         {split}"))?;
+        screen.line("  if they are one and the same:")?;
+        screen.line(&format!("    {merge}"))?;
+        screen.line("  if the card was moved from one to the other:")?;
+        screen.line(&format!("    {split}"))?;
     }
     Ok(())
+}
+
+/// What speaks for each machine.
+fn by_machine(conflict: &Conflict) -> BTreeMap<&str, Vec<&Claim>> {
+    let mut machines = BTreeMap::<&str, Vec<&Claim>>::new();
+    for claim in &conflict.claims {
+        machines.entry(&claim.machine).or_default().push(claim);
+    }
+    machines
 }
 
 /// The machine that holds the card that spoke.

@@ -204,13 +204,13 @@ impl<'a> Drawing<'a> {
 /// Title, rank and least width of a column. Columns that a person chose are not dropped.
 fn look(column: Column, chosen: bool) -> table::Column {
     let shown = match column {
-        Column::Name => table::Column::new("NAME", 0, 12),
+        Column::Name => table::Column::new("NAME", 0, 20),
         Column::State => table::Column::new("STATE", 1, 12),
-        Column::Hostname => table::Column::new("HOSTNAME", 2, 10),
-        Column::Os => table::Column::new("OS", 3, 9),
+        Column::Hostname => table::Column::new("HOSTNAME", 5, 12),
+        Column::Os => table::Column::new("OS", 2, 9),
         Column::Ip => table::Column::new("ADDRESS", 6, 11),
-        Column::Mac => table::Column::new("MAC", 5, 17),
-        Column::Tags => table::Column::new("TAGS", 4, 8),
+        Column::Mac => table::Column::new("MAC", 4, 17),
+        Column::Tags => table::Column::new("TAGS", 3, 10),
         Column::Flags => table::Column::new("FLAGS", 7, 7),
         Column::Seen => table::Column::new("SEEN", 8, 8),
         Column::Id => table::Column::new("ID", 9, 13),
