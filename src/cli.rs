@@ -99,7 +99,9 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
         Some(Command::Machine { command }) => machine::run(command, &mut client()?, screen).await,
         Some(Command::Tags) => tags::run(&mut client()?, screen).await,
         Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
-        Some(Command::Settings { command }) => settings::run(command, &mut client()?, screen).await,
+        Some(Command::Settings { command }) => {
+            settings::run(command.unwrap_or_default(), &mut client()?, screen).await
+        }
         Some(Command::Doctor(args)) => doctor::run(&facts(&args), &mut client()?, screen).await,
         Some(Command::Completion { shell }) => pages::completion(shell, screen),
         Some(Command::Man(args)) => pages::man(args.dir.as_deref(), screen),

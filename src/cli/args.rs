@@ -84,7 +84,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say only what was asked for: names in lists, nothing after a change
+    /// Say only what was asked for: ids in lists, nothing after a change
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
@@ -141,15 +141,11 @@ pub enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// See and change settings
-    #[command(
-        visible_alias = "setting",
-        subcommand_required = true,
-        arg_required_else_help = true
-    )]
+    /// See and change settings; alone, it lists them
+    #[command(visible_alias = "setting")]
     Settings {
         #[command(subcommand)]
-        command: SettingsCommand,
+        command: Option<SettingsCommand>,
     },
     /// Find out what is wrong, with a remedy for each finding
     Doctor(Doctor),

@@ -13,14 +13,16 @@ use super::{events, machine as machines, settings, status as status_page, tags};
 /// Runs a line against a daemon.
 async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Failure> {
     let words = std::iter::once("dragonfly").chain(line.split(' '));
-    let cli = args::parse(words.map(|word| word.replace('_', " ").into())).unwrap();
+    let cli = args::parse(words.map(Into::into)).unwrap();
     screen.json = cli.global.json;
     screen.quiet = cli.global.quiet;
     let client = &mut daemon.client();
     match cli.command.unwrap() {
         Command::Machine { command } => machines::run(command, client, screen).await,
         Command::Events { command } => events::run(command, client, screen).await,
-        Command::Settings { command } => settings::run(command, client, screen).await,
+        Command::Settings { command } => {
+            settings::run(command.unwrap_or_default(), client, screen).await
+        }
         Command::Tags => tags::run(client, screen).await,
         Command::Status => status_page::run(client, screen).await,
         _ => unreachable!(),

@@ -209,6 +209,7 @@ impl Screen {
     pub fn ask(&mut self, question: &str) -> Option<String> {
         let _ = self.out.flush();
         let person = self.person.as_mut()?;
+        let question = text::wrap(question, self.width.saturating_sub(1)).join("\n");
         let _ = write!(self.err, "{question} ");
         let _ = self.err.flush();
         let mut answer = String::new();

@@ -28,7 +28,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "COLUMNS",
-        "How wide tables are, when the terminal does not say.",
+        "How wide tables are, whatever the terminal says.",
     ),
 ];
 

@@ -4,9 +4,10 @@ use clap::Subcommand;
 
 use super::Change;
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 pub enum SettingsCommand {
     /// List all settings with their values
+    #[default]
     #[command(visible_alias = "ls")]
     List,
     /// Show one setting and what it means

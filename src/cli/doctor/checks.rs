@@ -14,6 +14,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::out::text::{count, size};
 use crate::cli::out::time;
+use crate::cli::target::Target;
 
 /// With less space than this the store cannot give its unused parts back.
 const LEAST_SPACE: u64 = 256 * 1024 * 1024;
@@ -23,6 +24,10 @@ const FIRST_MOMENT: &str = "2026-01-01T00:00:00Z";
 pub async fn all(facts: &Facts, client: &mut Client, now: Timestamp) -> Vec<Finding> {
     let asked = client.status().await;
     let place = client.place().map(ToString::to_string).unwrap_or_default();
+    let socket = match client.place() {
+        Some(Target::Unix(path)) => path.clone(),
+        _ => facts.socket.clone(),
+    };
     let status = asked.as_ref().ok();
     let demo = status.is_some_and(|status| status.mode == "demo");
     vec![
@@ -30,7 +35,7 @@ pub async fn all(facts: &Facts, client: &mut Client, now: Timestamp) -> Vec<Find
         version(status),
         store(status),
         conflicts(status),
-        socket(facts, demo),
+        self::socket(&socket, facts, demo),
         data(&facts.data, demo),
         space(&facts.data, demo),
         config(facts),
@@ -117,13 +122,13 @@ fn conflicts(status: Option<&Status>) -> Finding {
     }
 }
 
-fn socket(facts: &Facts, demo: bool) -> Finding {
+fn socket(at: &Path, facts: &Facts, demo: bool) -> Finding {
     const NAME: &str = "socket";
-    let path = facts.socket.display();
+    let path = at.display();
     if demo {
         return Finding::skipped(NAME, "the demo has none");
     }
-    let found = match fs::symlink_metadata(&facts.socket) {
+    let found = match fs::symlink_metadata(at) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Finding::wrong(
@@ -150,29 +155,22 @@ fn socket(facts: &Facts, demo: bool) -> Finding {
     let mode = found.mode() & 0o777;
     let group = group_name(found.gid());
     let told = format!("{path}, mode {mode:04o}, group {group}");
-    if mode != facts.socket_mode {
-        let remedy = format!("restart the daemon; it sets mode {:04o}", facts.socket_mode);
-        return Finding::wrong(NAME, told, remedy);
-    }
-    if group == facts.socket_group {
-        return Finding::well(NAME, told);
-    }
-    if Group::from_name(&facts.socket_group).is_ok_and(|group| group.is_some()) {
+    if Group::from_name(&facts.socket_group).is_ok_and(|group| group.is_none()) {
+        let told = format!("{told}; there is no group {}", facts.socket_group);
         let remedy = format!(
-            "restart the daemon; it gives the socket to {}",
+            "to let others in: sudo groupadd --system {}, then restart the daemon",
             facts.socket_group
         );
-        return Finding::wrong(NAME, told, remedy);
+        return Finding::notice(NAME, told, remedy);
+    }
+    if mode == facts.socket_mode && group == facts.socket_group {
+        return Finding::well(NAME, told);
     }
     let remedy = format!(
-        "to let others in: sudo groupadd --system {}, then restart the daemon",
-        facts.socket_group
+        "restart the daemon; it sets mode {:04o} and group {}",
+        facts.socket_mode, facts.socket_group
     );
-    Finding::notice(
-        NAME,
-        format!("{told}; there is no group {}", facts.socket_group),
-        remedy,
-    )
+    Finding::wrong(NAME, told, remedy)
 }
 
 fn data(path: &Path, demo: bool) -> Finding {

@@ -29,10 +29,15 @@ pub async fn run(
     screen: &mut Screen,
 ) -> Result<(), Failure> {
     tokio::select! {
-        ended = follow(args, client, screen) => ended,
+        ended = follow(args, client, screen) => return ended,
         // Ctrl-C is how a person says that it is enough.
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = tokio::signal::ctrl_c() => {}
     }
+    if screen.has_person() {
+        // The terminal has put a ^C there.
+        screen.remark("");
+    }
+    Ok(())
 }
 
 async fn follow(

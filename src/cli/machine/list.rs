@@ -44,7 +44,7 @@ pub async fn run(args: &Args, client: &mut Client, screen: &mut Screen) -> Resul
             fit.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= fit.len() as u64;
         }
-        list.page(screen, &fit)?;
+        list.page(screen, &fit, page.next.is_none())?;
         screen.flush()?;
         cursor = page.next;
         if cursor.is_none() || left == Some(0) {
@@ -117,7 +117,12 @@ impl<'a> Drawing<'a> {
         ))
     }
 
-    fn page(&mut self, screen: &mut Screen, machines: &[Machine]) -> Result<(), Failure> {
+    fn page(
+        &mut self,
+        screen: &mut Screen,
+        machines: &[Machine],
+        last: bool,
+    ) -> Result<(), Failure> {
         let before = self.shown;
         self.shown += machines.len() as u64;
         if screen.json {
@@ -132,11 +137,21 @@ impl<'a> Drawing<'a> {
                 .iter()
                 .try_for_each(|machine| screen.line(&clean(&machine.id)));
         }
-        self.rows(screen, machines)
+        self.rows(screen, machines, last)
     }
 
-    fn rows(&mut self, screen: &mut Screen, machines: &[Machine]) -> Result<(), Failure> {
+    fn rows(
+        &mut self,
+        screen: &mut Screen,
+        machines: &[Machine],
+        last: bool,
+    ) -> Result<(), Failure> {
         let now = screen.now();
+        let chosen = !self.args.columns.is_empty();
+        let flagless = |machine: &Machine| machine.pending.is_none() && machine.lock.is_none();
+        if self.layout.is_none() && last && !chosen && machines.iter().all(flagless) {
+            self.columns.retain(|column| *column != Column::Flags);
+        }
         let rows: Vec<Vec<Cell>> = machines
             .iter()
             .map(|machine| {
@@ -147,7 +162,6 @@ impl<'a> Drawing<'a> {
             })
             .collect();
         if self.layout.is_none() && !rows.is_empty() {
-            let chosen = !self.args.columns.is_empty();
             let columns: Vec<_> = self
                 .columns
                 .iter()
@@ -206,12 +220,12 @@ fn look(column: Column, chosen: bool) -> table::Column {
     let shown = match column {
         Column::Name => table::Column::new("NAME", 0, 20),
         Column::State => table::Column::new("STATE", 1, 12),
-        Column::Hostname => table::Column::new("HOSTNAME", 5, 12),
+        Column::Hostname => table::Column::new("HOSTNAME", 6, 12),
         Column::Os => table::Column::new("OS", 2, 9),
-        Column::Ip => table::Column::new("ADDRESS", 6, 11),
-        Column::Mac => table::Column::new("MAC", 4, 17),
+        Column::Ip => table::Column::new("ADDRESS", 7, 11),
+        Column::Mac => table::Column::new("MAC", 5, 17),
         Column::Tags => table::Column::new("TAGS", 3, 10),
-        Column::Flags => table::Column::new("FLAGS", 7, 7),
+        Column::Flags => table::Column::new("FLAGS", 4, 6),
         Column::Seen => table::Column::new("SEEN", 8, 8),
         Column::Id => table::Column::new("ID", 9, 13),
         Column::Memory => table::Column::number("MEMORY", 10),
