@@ -1,6 +1,6 @@
 //! Serves the people's API, the live stream, the page, and what operators' tools ask for.
 //!
-//! [`router`] makes a router out of the table of [`routes`]; [`serve`] puts it behind listeners. On its way a
+//! [`router`] makes a router out of the table of `routes`; [`serve`] puts it behind listeners. On its way a
 //! request passes the frame (its ids, its time limit, the headers and the counting of its answer), the
 //! guards, the policy of its route, and its handler, which asks the core and nothing else.
 

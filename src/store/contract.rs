@@ -1,7 +1,7 @@
 //! What every backend has to be: one suite of facts, a naive model to agree with, and things to store.
 //!
-//! [`facts`] are single promises with telling names; `contract_tests!` makes a test of each for one backend.
-//! [`properties`] runs any sequence of operations against a backend and against [`naive`]. What lies
+//! `facts` are single promises with telling names; `contract_tests!` makes a test of each for one backend.
+//! `properties` runs any sequence of operations against a backend and against [`naive`]. What lies
 //! in [`samples`], [`naive`] and [`agree`] serves the tests and benches outside of this crate too.
 
 #![allow(
