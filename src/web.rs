@@ -101,6 +101,18 @@ struct Inner {
 }
 
 impl Web {
+    fn new(core: Core, about: About) -> Self {
+        let document = bytes::Bytes::from(openapi::document(&about.version).to_string());
+        Self(Arc::new(Inner {
+            metrics: metrics::Metrics::new(core.clone()),
+            core,
+            about,
+            streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+            page: page::Page::new(),
+            document,
+        }))
+    }
+
     fn core(&self) -> &Core {
         &self.0.core
     }
@@ -116,15 +128,7 @@ impl Web {
 
 /// The router of the people's plane.
 pub fn router(core: Core, about: About) -> Router {
-    let document = bytes::Bytes::from(openapi::document(&about.version).to_string());
-    let web = Web(Arc::new(Inner {
-        metrics: metrics::Metrics::new(core.clone()),
-        core,
-        about,
-        streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
-        page: page::Page::new(),
-        document,
-    }));
+    let web = Web::new(core, about);
     let mut router = Router::new();
     for route in routes::ROUTES {
         router = router.route(route.path, frame::mount(route, &web));
@@ -137,3 +141,56 @@ pub fn router(core: Core, about: About) -> Router {
 
 /// Handlers are mounted without a state: each carries what it needs.
 type Mounted = MethodRouter<()>;
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::core::SystemClock;
+    use crate::store::memory::MemoryStore;
+
+    async fn breaks() -> &'static str {
+        panic!("with a secret")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_is_counted_and_takes_nothing_down() {
+        let core = Core::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
+        let about = About {
+            version: "0.0.0".into(),
+            mode: Mode::Installed,
+            installed_by: None,
+            started_at: core.clock().now(),
+            ports: Vec::new(),
+            ready: watch::channel(Ready::Yes).1,
+        };
+        let web = Web::new(core, about);
+        let broken: Router =
+            Router::new()
+                .route("/", get(breaks))
+                .layer(axum::middleware::from_fn_with_state(
+                    web.clone(),
+                    frame::frame,
+                ));
+        for _ in 0..2 {
+            let request = Request::new(Body::empty());
+            let response = broken.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 500);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let problem: crate::api::Problem = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem.code, crate::api::Code::Internal);
+            assert!(!problem.request_id.is_empty() && !problem.detail.contains("secret"));
+        }
+        assert!(
+            web.metrics()
+                .text()
+                .unwrap()
+                .contains("dragonfly_panics_total 2")
+        );
+    }
+}

@@ -579,3 +579,64 @@ impl Route {
         methods.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_stands_once_in_the_table_and_in_the_document() {
+        let document = super::openapi::document("0.0.0");
+        for route in ROUTES {
+            let same = |other: &&Route| other.path == route.path && other.method == route.method;
+            assert_eq!(ROUTES.iter().filter(same).count(), 1, "{route:?}");
+            let method = route.method.as_str().to_lowercase();
+            assert!(
+                document["paths"][route.path][method].is_object(),
+                "{route:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_tells_nothing_of_machines_is_open() {
+        let open = ROUTES.iter().filter(|route| route.policy == Policy::Open);
+        let open: Vec<_> = open.map(|route| route.path).collect();
+        let known = [
+            "/api/v1/openapi.json",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/style.css",
+        ];
+        assert_eq!(open, known);
+    }
+
+    #[test]
+    fn what_changes_something_names_its_command_and_needs_more_than_reading() {
+        for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
+            assert!(
+                route
+                    .command
+                    .is_some_and(|name| crate::core::Command::NAMES.contains(&name))
+            );
+            assert_ne!(route.policy, Policy::Needs(Permission::Read), "{route:?}");
+            assert!(
+                route.params.iter().any(|param| param.name == "dry_run"),
+                "{route:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_example_of_a_body_is_json() {
+        for route in ROUTES {
+            if let Input::Optional(_, example) | Input::Required(_, example) = route.body {
+                assert!(
+                    serde_json::from_str::<serde_json::Value>(example).is_ok(),
+                    "{example}"
+                );
+            }
+        }
+    }
+}

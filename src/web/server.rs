@@ -44,7 +44,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a newcomer hears when every seat is at work. It is not in JSON by way of a handler: none is free.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 247\r\n\r\n\
+retry-after: 1\r\nconnection: close\r\ncontent-length: 243\r\n\r\n\
 {\"type\":\"urn:dragonfly:problem:unavailable\",\"title\":\"Not just now\",\"status\":503,\
 \"detail\":\"every connection is taken and at work\",\"code\":\"unavailable\",\
 \"hint\":\"try again in a moment, or close some event streams\",\"request_id\":\"\",\"retryable\":true}";
