@@ -9,6 +9,7 @@
 //! - [`web`]: serves the API and the page.
 //! - [`cli`]: the command line, a client of the API.
 //! - [`demo`]: invented machines.
+//! - `lab` (feature `lab`): an isolated network with DHCP servers and virtual machines, for tests and `dragonfly-lab`.
 //! - [`daemon`]: builds the rooms, plugs them together, and takes them down again.
 
 #[cfg(feature = "server")]
@@ -21,6 +22,8 @@ pub mod core;
 pub mod daemon;
 #[cfg(feature = "server")]
 pub mod demo;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod model;
 #[cfg(feature = "server")]
 pub mod store;

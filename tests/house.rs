@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("web", &["model", "core", "api"]),
     ("cli", &["api"]),
     ("demo", &["model", "core"]),
+    ("lab", &[]),
     (
         "daemon",
         &["model", "store", "core", "api", "net", "web", "cli", "demo"],

@@ -1,0 +1,120 @@
+//! The lab's wire: foreign DHCP servers lease on it, labs do not meet, cables can be pulled, ports
+//! reach this machine.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod lab;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use dragonfly::lab::{Foreign, LabOptions, forward::Forward, net};
+use lab::{beside, udhcpc};
+use test_case::test_case;
+
+const SOON: Duration = Duration::from_secs(15);
+
+#[test_case(Foreign::Dnsmasq)]
+#[test_case(Foreign::Kea)]
+#[test_case(Foreign::IscDhcp)]
+fn an_ordinary_client_gets_a_lease_that_the_server_has_written_down(foreign: Foreign) {
+    let Some(lab) = beside(foreign) else { return };
+    let client = lab.add_host("client", None).unwrap();
+
+    let said = udhcpc(&lab, &client);
+
+    let lease = lab
+        .foreign()
+        .unwrap()
+        .wait_lease(&lab, &client.mac().unwrap(), SOON)
+        .unwrap();
+    assert!(
+        said.contains(&format!("lease of {}", lease.address)),
+        "{said}"
+    );
+    assert!((net::POOL.0..=net::POOL.1).contains(&lease.address));
+    assert!(lease.ends > 0);
+    assert_eq!(lab.foreign().unwrap().leases().unwrap().len(), 1);
+}
+
+#[test]
+fn without_a_server_there_is_no_lease() {
+    let Some(lab) = beside(Foreign::None) else {
+        return;
+    };
+    let client = lab.add_host("client", None).unwrap();
+    assert!(udhcpc(&lab, &client).contains("no lease"));
+}
+
+#[test]
+fn labs_with_the_same_addresses_do_not_meet() {
+    let Some(one) = beside(Foreign::Dnsmasq) else {
+        return;
+    };
+    let Some(two) = beside(Foreign::None) else {
+        return;
+    };
+    let client = two.add_host("client", Some(net::address(9))).unwrap();
+
+    assert!(
+        udhcpc(&two, &client).contains("no lease"),
+        "the other lab's server answered"
+    );
+    assert_ne!(one.name(), two.name());
+}
+
+#[test]
+fn a_pulled_cable_carries_nothing_until_it_is_in_again() {
+    let Some(lab) = beside(Foreign::Dnsmasq) else {
+        return;
+    };
+    let client = lab.add_host("client", None).unwrap();
+
+    client.set_link(false).unwrap();
+    assert!(udhcpc(&lab, &client).contains("no lease"));
+    client.set_link(true).unwrap();
+    assert!(udhcpc(&lab, &client).contains("lease of"));
+}
+
+#[test]
+fn a_forwarded_port_answers_here() {
+    let options = LabOptions {
+        netboot: true,
+        ..LabOptions::default()
+    };
+    let Some(lab) = lab::lab(&options) else {
+        return;
+    };
+    let host = lab.host("dhcp").unwrap();
+    let to = SocketAddr::from((net::FOREIGN, 80));
+
+    let forward = Forward::start("127.0.0.1:0".parse().unwrap(), 1, &host.netns, to).unwrap();
+    let mut stream = TcpStream::connect(forward.listening).unwrap();
+    write!(stream, "GET /boot.ipxe HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+
+    assert!(
+        answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"),
+        "{answer}"
+    );
+    assert!(answer.contains("#!ipxe"), "{answer}");
+}
+
+#[test]
+fn a_capture_holds_what_passed() {
+    let Some(lab) = beside(Foreign::Dnsmasq) else {
+        return;
+    };
+    let capture = lab.capture("dhcp", "port 67 or port 68").unwrap();
+    let client = lab.add_host("client", None).unwrap();
+    udhcpc(&lab, &client);
+
+    for kind in ["Discover", "Offer", "Request", "ACK"] {
+        capture.wait(kind, SOON).unwrap();
+    }
+    capture.end().unwrap();
+}
