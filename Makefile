@@ -8,7 +8,7 @@
 # rustup's own place, for shells that have not read its file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test test-long check bench fuzz setup build \
+.PHONY: help run test test-long check bench fuzz lab lab-tools setup build \
 	check-format check-lints check-docs check-dependencies check-scripts
 
 help: ## print this list
@@ -23,7 +23,7 @@ run: build ## start it here and print its URL; Ctrl-C stops it; FOR=5 stops afte
 test: setup ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
 	@scripts/test
 
-test-long: test ## the above, then the long tests
+test-long: lab-tools test ## the above, then the long tests
 	@scripts/test long
 
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
@@ -37,6 +37,15 @@ fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name
 
 build: setup ## the release binary, target/release/dragonfly
 	@cargo build --locked --release
+
+lab: setup ## set up the lab under build/lab and build dragonfly-lab (docs/lab.md)
+	@scripts/setup-lab
+	@cargo build --locked --features lab --bin dragonfly-lab
+	@echo 'As root: target/debug/dragonfly-lab help'
+
+# Its tests say that they are skipped where there is none.
+lab-tools:
+	@scripts/setup-lab || echo 'Going on without the lab.'
 
 setup: ## install what this machine lacks, saying so first
 	@scripts/setup
