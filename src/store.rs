@@ -46,6 +46,10 @@ pub trait Store: Send + Sync + 'static {
     /// The machines that are known by `anchor`; more than one is a conflict.
     fn find(&self, anchor: &Anchor) -> Result<Vec<MachineId>, StoreError>;
 
+    /// The machines that share an anchor, group by group, each group once and at most [`MAX_PAGE`] of them. Writers
+    /// that expect anchors to be free never make one; an import may bring some.
+    fn contested(&self) -> Result<Vec<Vec<MachineId>>, StoreError>;
+
     /// Objects in the order of an index, from a place on. One page is one consistent view.
     fn page(&self, query: &Query) -> Result<Page, StoreError>;
 
@@ -307,7 +311,7 @@ pub enum StoreError {
     Reset { floor: Cursor },
     #[error("disk is full at {}: nothing was changed; free some space and try again", .path.display())]
     Full { path: PathBuf },
-    #[error("store {} cannot be written: {why}", .path.display())]
+    #[error("store {} cannot be written: {why}. Look at its owner, its mode and how its disk is mounted", .path.display())]
     ReadOnly { path: PathBuf, why: String },
     #[error("store {} is in use by another process: stop it first", .path.display())]
     Busy { path: PathBuf },

@@ -77,6 +77,10 @@ impl Store for MemoryStore {
         Ok(self.model.find(anchor))
     }
 
+    fn contested(&self) -> Result<Vec<Vec<MachineId>>, StoreError> {
+        Ok(self.model.contested())
+    }
+
     fn page(&self, query: &Query) -> Result<Page, StoreError> {
         self.model.page(query)
     }

@@ -9,7 +9,7 @@ mod log;
 mod position;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -134,6 +134,19 @@ impl ReadModel {
         let mut ids = self.read().holders(&AnchorKey::from(anchor));
         ids.sort();
         ids
+    }
+
+    /// The groups of machines that share an anchor.
+    pub fn contested(&self) -> Vec<Vec<MachineId>> {
+        let state = self.read();
+        let anchors = state.machines.contested.keys().take(MAX_PAGE);
+        let groups = anchors.map(|anchor| {
+            let mut ids = state.holders(anchor);
+            ids.sort();
+            ids.truncate(MAX_PAGE);
+            ids
+        });
+        groups.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub fn page(&self, query: &Query) -> Result<Page, StoreError> {
@@ -332,8 +345,13 @@ impl ReadModel {
         if fetched.is_empty() {
             return;
         }
+        // Measured before the lock is taken: nobody waits for it.
+        let sizes: Vec<_> = fetched
+            .iter()
+            .map(|stored| body_bytes(&stored.object, None))
+            .collect();
         let mut state = self.write();
-        for stored in fetched {
+        for (stored, size) in fetched.iter().zip(sizes) {
             let slot = state.slot(&stored.object.key());
             let Some(slot) = slot else { continue };
             let same = state
@@ -341,7 +359,6 @@ impl ReadModel {
                 .get(slot)
                 .is_some_and(|row| row.version == stored.version && row.body.is_none());
             if same {
-                let size = body_bytes(&stored.object, None);
                 state.rows.fill(slot, stored.object.clone(), size);
             }
         }

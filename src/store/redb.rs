@@ -111,8 +111,8 @@ impl Shared {
         let error = StoreError::Io {
             path: self.options.path.clone(),
             what: format!(
-                "a write failed and nobody can tell whether it took hold ({why}); \
-                 nothing more is written until Dragonfly is restarted"
+                "a write failed and nobody can tell whether it took hold ({why}); nothing more is written \
+                 until Dragonfly is restarted. Look at the disk first (dmesg, smartctl, df)"
             ),
         };
         self.poison.get_or_init(|| error).clone()
@@ -237,6 +237,10 @@ impl Store for RedbStore {
 
     fn find(&self, anchor: &Anchor) -> Result<Vec<MachineId>, StoreError> {
         Ok(self.shared.model.find(anchor))
+    }
+
+    fn contested(&self) -> Result<Vec<Vec<MachineId>>, StoreError> {
+        Ok(self.shared.model.contested())
     }
 
     fn page(&self, query: &Query) -> Result<Page, StoreError> {

@@ -88,7 +88,7 @@ pub(super) struct MachineIndex {
     slots: HashMap<MachineId, Slot>,
     anchored: HashMap<AnchorKey, Slot>,
     /// The second and later holders of an anchor: conflicts, so few.
-    contested: HashMap<AnchorKey, Vec<Slot>>,
+    pub contested: BTreeMap<AnchorKey, Vec<Slot>>,
 }
 
 impl MachineIndex {

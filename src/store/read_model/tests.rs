@@ -390,3 +390,24 @@ fn a_trim_spares_the_audit_log_and_resets_only_who_missed_something() {
     assert_eq!(read(Some(0), true).unwrap().events.len(), 1);
     assert_eq!(read(None, false).unwrap().events[0].cursor.raw(), 3);
 }
+
+#[test]
+fn machines_that_share_an_anchor_are_a_group_until_one_of_them_gives_it_up() {
+    let store = with(4);
+    assert!(store.contested().unwrap().is_empty());
+    let ids = [1, 2, 3].map(|number| machine(number).id);
+    for number in [2, 3] {
+        let mut twin = machine(number);
+        twin.identity = machine(1).identity;
+        commit(&store, put(&twin)).unwrap();
+    }
+    assert_eq!(store.contested().unwrap(), [ids.to_vec()]);
+    commit(&store, put(&machine(2))).unwrap();
+    assert_eq!(store.contested().unwrap(), [vec![ids[0], ids[2]]]);
+    let delete = Commit {
+        changes: vec![Change::Delete(Key::Machine(ids[0]))],
+        ..Commit::default()
+    };
+    commit(&store, delete).unwrap();
+    assert!(store.contested().unwrap().is_empty());
+}
