@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{
@@ -57,6 +58,8 @@ pub(super) struct Image {
     base: u64,
     cache: usize,
     database: Arc<RwLock<Arc<Database>>>,
+    /// redb has met an error, and could not be opened anew yet.
+    broken: Arc<AtomicBool>,
     /// Until it is lifted, writes stay in memory.
     pub window: Arc<Window>,
 }
@@ -79,12 +82,15 @@ impl Image {
             base,
             cache,
             database: Arc::new(RwLock::new(Arc::new(database))),
+            broken: Arc::default(),
             window,
         })
     }
 
-    /// Opens the image anew after redb has met an error and refuses to go on.
+    /// Opens the image anew after redb has met an error and refuses to go on. Where that fails, it is tried
+    /// again before the next checkpoint or trim.
     pub fn reopen(&self) -> Result<(), StoreError> {
+        self.broken.store(true, Ordering::Release);
         let window = Window::open(self.storage.clone(), self.base);
         let database = open_database(&self.path, &Arc::new(window), self.cache)?;
         let mut held = self
@@ -92,6 +98,7 @@ impl Image {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(database);
+        self.broken.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -122,6 +129,14 @@ impl Image {
         })
     }
 
+    /// For the one that writes, before it looks.
+    pub fn mend(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Acquire) {
+            return self.reopen();
+        }
+        Ok(())
+    }
+
     /// One durable transaction.
     pub fn write<T>(
         &self,
@@ -141,6 +156,7 @@ impl Image {
 
     /// Takes journal records into the tables. Each key is written once, in order.
     pub fn checkpoint(&self, records: &[Vec<u8>], applied: u64) -> Result<Meta, StoreError> {
+        self.mend()?;
         let mut objects = BTreeMap::new();
         let mut events = Vec::new();
         for record in records {
@@ -229,7 +245,8 @@ pub(super) fn fault(path: &Path, error: impl Into<redb::Error>) -> StoreError {
         redb::Error::Io(error) => io_error(path, &error),
         redb::Error::PreviousIo => StoreError::Io {
             path: path.into(),
-            what: "an earlier read or write failed".into(),
+            what: "an earlier read or write failed; look at the disk (dmesg, smartctl, df), then restart Dragonfly"
+                .into(),
         },
         redb::Error::Corrupted(what) => StoreError::Damaged {
             path: path.into(),

@@ -222,7 +222,14 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> StoreError {
         },
         _ => StoreError::Io {
             path: path.into(),
-            what: error.to_string(),
+            what: match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EIO | Errno::ENXIO | Errno::ENODEV) => {
+                    format!(
+                        "{error}: the disk fails; look at it (dmesg, smartctl) and have a backup at hand"
+                    )
+                }
+                _ => error.to_string(),
+            },
         },
     }
 }

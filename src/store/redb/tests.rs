@@ -264,6 +264,10 @@ struct Disk {
     bytes: Mutex<Vec<u8>>,
     full: AtomicBool,
     deaf: AtomicBool,
+    /// While it is shut, every sync waits.
+    shut: AtomicBool,
+    /// Writes from this offset on fail in this way.
+    broken: Mutex<Option<(u64, io::ErrorKind)>>,
 }
 
 impl Storage for Arc<Disk> {
@@ -276,6 +280,11 @@ impl Storage for Arc<Disk> {
     }
 
     fn write_at(&self, new: &[u8], offset: u64) -> io::Result<()> {
+        if let Some((from, kind)) = *self.broken.lock().unwrap()
+            && offset >= from
+        {
+            return Err(kind.into());
+        }
         let at = usize::try_from(offset).unwrap();
         self.bytes.lock().unwrap()[at..at + new.len()].copy_from_slice(new);
         Ok(())
@@ -296,6 +305,9 @@ impl Storage for Arc<Disk> {
     }
 
     fn sync(&self) -> io::Result<()> {
+        while self.shut.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         if self.deaf.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
@@ -341,6 +353,77 @@ async fn a_full_disk_is_waited_out_and_loses_nothing() {
     assert_eq!(everything(&store), before);
 }
 
+/// After a full disk redb is opened anew, which may meet the full disk again: that was taken for a broken disk, and
+/// nothing was written any more until a restart.
+#[tokio::test]
+async fn a_disk_that_takes_no_write_for_a_while_is_waited_out() {
+    let disk = Arc::new(Disk::default());
+    let options = small(Path::new("disk"));
+    let store = RedbStore::open_with(Box::new(disk.clone()), options.clone()).unwrap();
+    let image = layout::HEADER_BYTES + 2 * layout::MIN_HALF_BYTES;
+    *disk.broken.lock().unwrap() = Some((image, io::ErrorKind::StorageFull));
+    let mut kept = 0;
+    for _ in 0..5 {
+        let error = loop {
+            match store.commit(put(&machine(kept))).await {
+                Ok(_) => kept += 1,
+                Err(error) => break error,
+            }
+            assert!(kept < 1000, "the disk never filled");
+        };
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
+    *disk.broken.lock().unwrap() = None;
+    for number in 5000..5100 {
+        store.commit(put(&machine(number))).await.unwrap();
+    }
+    let before = everything(&store);
+    store.close().await.unwrap();
+    drop(store);
+    let store = RedbStore::open_with(Box::new(disk), options).unwrap();
+    assert_eq!(everything(&store), before);
+    assert_eq!(store.counts().unwrap().machines, kept as usize + 100);
+}
+
+/// Commits that wait together may need two records. When only the first was written, its commits were answered with
+/// the failure of the second, though they were durable.
+#[tokio::test]
+async fn of_a_group_that_was_written_in_part_each_commit_is_answered_with_what_became_of_it() {
+    let disk = Arc::new(Disk::default());
+    let options = small(Path::new("disk"));
+    let store = RedbStore::open_with(Box::new(disk.clone()), options.clone()).unwrap();
+    let store = Arc::new(store);
+    let large = |number| {
+        let mut machine = machine(number);
+        machine.hardware.cpu_model = Some("x".repeat(5500));
+        put(&machine)
+    };
+    let send = |commit| {
+        let store = store.clone();
+        tokio::spawn(async move { store.commit(commit).await })
+    };
+    disk.shut.store(true, Ordering::SeqCst);
+    let first = send(put(&machine(1)));
+    let begin = usize::try_from(layout::HEADER_BYTES).unwrap();
+    while disk.bytes.lock().unwrap()[begin] == 0 {
+        tokio::task::yield_now().await;
+    }
+    let group = [2, 3, 4].map(|number| send(large(number)));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let other_half = layout::HEADER_BYTES + layout::MIN_HALF_BYTES;
+    *disk.broken.lock().unwrap() = Some((other_half, io::ErrorKind::StorageFull));
+    disk.shut.store(false, Ordering::SeqCst);
+    first.await.unwrap().unwrap();
+    let mut answers = Vec::new();
+    for commit in group {
+        answers.push(commit.await.unwrap().is_ok());
+    }
+    assert_eq!(answers, [true, true, false]);
+    assert_eq!(store.counts().unwrap().machines, 3);
+}
+
 #[tokio::test]
 async fn a_failed_sync_is_the_end_of_writing_and_not_of_reading() {
     let disk = Arc::new(Disk::default());
@@ -350,6 +433,7 @@ async fn a_failed_sync_is_the_end_of_writing_and_not_of_reading() {
     disk.deaf.store(true, Ordering::SeqCst);
     let error = store.commit(put(&machine(2))).await.unwrap_err();
     assert!(error.to_string().contains("restarted"), "{error}");
+    assert!(error.to_string().contains("Look at the disk"), "{error}");
     disk.deaf.store(false, Ordering::SeqCst);
     assert!(store.commit(put(&machine(3))).await.is_err());
     assert_eq!(store.counts().unwrap().machines, 1);

@@ -71,6 +71,7 @@ impl Job {
     }
 
     fn batch(&mut self, shared: &Shared) -> Result<bool, StoreError> {
+        shared.image.mend()?;
         let reader = shared.image.reader()?;
         let mut meta = reader.meta()?;
         let mut surplus = match self.surplus {

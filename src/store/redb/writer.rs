@@ -109,12 +109,16 @@ impl Writer {
                 plans.extend(planned);
             }
         }
-        let failed = self.write(plans).err();
+        let (mut durable, failed) = self.write(plans);
         for (reply, answer) in replies {
-            // A refusal may rest on what a commit before it was to leave.
-            let answer = match &failed {
-                Some(error) => Err(error.clone()),
-                None => answer,
+            let answer = match (&failed, answer) {
+                (Some(_), Ok(committed)) if durable > 0 => {
+                    durable -= 1;
+                    Ok(committed)
+                }
+                // A refusal may rest on what a commit before it was to leave.
+                (Some(error), _) => Err(error.clone()),
+                (None, answer) => answer,
             };
             let _ = reply.send(answer);
         }
@@ -127,8 +131,10 @@ impl Writer {
         self.shared.poisoned()
     }
 
-    /// Makes plans durable and then visible, as many at once as fit one record.
-    fn write(&mut self, plans: Vec<Planned>) -> Result<(), StoreError> {
+    /// Makes plans durable and then visible, as many at once as fit one record. Returns how many are durable, and
+    /// why no more are.
+    fn write(&mut self, plans: Vec<Planned>) -> (usize, Option<StoreError>) {
+        let mut durable = 0;
         let mut record = Vec::new();
         let mut ready = Vec::new();
         for planned in plans {
@@ -136,17 +142,23 @@ impl Writer {
             encode_commit(&planned, &mut record);
             if record.len() > self.capacity && before > 0 {
                 let rest = record.split_off(before);
-                self.append(
-                    std::mem::replace(&mut record, rest),
-                    std::mem::take(&mut ready),
-                )?;
+                let full = std::mem::replace(&mut record, rest);
+                let count = ready.len();
+                if let Err(error) = self.append(full, std::mem::take(&mut ready)) {
+                    return (durable, Some(error));
+                }
+                durable += count;
             }
             ready.push(planned);
         }
         if ready.is_empty() {
-            return Ok(());
+            return (durable, None);
         }
-        self.append(record, ready)
+        let count = ready.len();
+        match self.append(record, ready) {
+            Ok(()) => (durable + count, None),
+            Err(error) => (durable, Some(error)),
+        }
     }
 
     fn append(&mut self, record: Vec<u8>, plans: Vec<Planned>) -> Result<(), StoreError> {
