@@ -3,17 +3,18 @@
 //! Nothing is written before everything was found good; see [`super::window`].
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::image::{Image, Meta, begin};
+use super::image::{Image, Meta, Reader, begin};
 use super::journal::{self, Journal};
 use super::layout::Layout;
 use super::migrate::{MIGRATIONS, Migration, SCHEMA, migrate};
-use super::record::{decode_commit, parse_record};
+use super::record::{Record, decode_commit, parse_record};
 use super::storage::{Counted, FileStorage, Storage, io_error, sync_directory};
 use super::{Options, image};
 use crate::store::read_model::{Gone, MachineKeys, ReadModel, State};
-use crate::store::{Object, StoreError};
+use crate::store::{Key, Object, StoreError};
 
 /// A store that was found good.
 pub(super) struct Opened {
@@ -163,44 +164,121 @@ pub(super) fn settle(
     Ok((migrate(image, meta, steps, schema)?, found))
 }
 
-/// Fills the read model from the tables.
+/// As many rows as a decoder is handed at once, and as many such batches as are on their way for each decoder.
+const BATCH: usize = 256;
+const AHEAD: usize = 4;
+/// As many decoders as there are at most: one reader cannot feed more.
+const MAX_DECODERS: usize = 4;
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+type Decoded = Result<Vec<Loaded>, StoreError>;
+
+/// One row, decoded.
+struct Loaded {
+    key: Key,
+    record: Record,
+    keys: Option<MachineKeys>,
+    bytes: usize,
+}
+
+/// Fills the read model from the tables. Decoding is most of the work, so it is shared by threads.
 fn load(image: &Image, model: &ReadModel, meta: &Meta) -> Result<(), StoreError> {
     let reader = image.reader()?;
+    let decoders = std::thread::available_parallelism().map_or(1, usize::from);
     let mut result = Ok(());
     model.load(|state| {
         state.load_log(meta.cursor, meta.floor, meta.events);
-        result = reader.objects(|key, value| load_object(image, state, key, value));
+        result = load_objects(image, &reader, state, decoders.min(MAX_DECODERS));
     });
     result
 }
 
-fn load_object(
+/// This thread reads rows and takes in what was decoded; it never waits for a decoder while one waits for it.
+fn load_objects(
     image: &Image,
+    reader: &Reader,
     state: &mut State,
-    key: &[u8],
-    value: &[u8],
+    decoders: usize,
 ) -> Result<(), StoreError> {
-    let record = parse_record(key, value);
-    let (key, record) = record.map_err(|what| {
+    // No more than this is on its way, so nobody waits to hand something over.
+    let ahead = decoders * AHEAD;
+    let (give, queue) = mpsc::sync_channel::<Rows>(ahead + 1);
+    let (done, decoded) = mpsc::sync_channel::<Decoded>(ahead + 1);
+    let queue = &Mutex::new(queue);
+    std::thread::scope(|scope| {
+        // Dropped at the end, however that comes, so that the decoders end too.
+        let give = give;
+        for _ in 0..decoders {
+            let done = done.clone();
+            scope.spawn(move || decode_batches(image, queue, &done));
+        }
+        drop(done);
+        let mut rows = Rows::with_capacity(BATCH);
+        let mut waiting = 0;
+        reader.objects(|key, value| {
+            rows.push((key.to_vec(), value.to_vec()));
+            if rows.len() < BATCH {
+                return Ok(());
+            }
+            while waiting >= ahead {
+                waiting -= 1;
+                take_in(state, &decoded)?;
+            }
+            waiting += 1;
+            give.send(std::mem::replace(&mut rows, Rows::with_capacity(BATCH)))
+                .map_err(|_| StoreError::Closed)
+        })?;
+        give.send(rows).map_err(|_| StoreError::Closed)?;
+        drop(give);
+        for _ in 0..=waiting {
+            take_in(state, &decoded)?;
+        }
+        Ok(())
+    })
+}
+
+fn decode_batches(image: &Image, queue: &Mutex<Receiver<Rows>>, done: &SyncSender<Decoded>) {
+    loop {
+        let rows = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(rows) = rows else { return };
+        let decoded = rows
+            .into_iter()
+            .map(|(key, value)| decode(image, &key, &value));
+        if done.send(decoded.collect()).is_err() {
+            return;
+        }
+    }
+}
+
+fn decode(image: &Image, key: &[u8], value: &[u8]) -> Result<Loaded, StoreError> {
+    let (key, record) = parse_record(key, value).map_err(|what| {
         let name = super::record::parse_key(key).map(|key| crate::store::key_text(&key));
         image.damaged(format!("{}: {what}", name.unwrap_or("an object".into())))
     })?;
-    match record.object {
-        Some(object) => {
-            let keys = match &object {
-                Object::Machine(machine) => Some(MachineKeys::of(machine)),
-                _ => None,
-            };
-            let slot = state.load(key, record.version, keys);
-            state.load_body(slot, object, value.len());
+    let keys = match &record.object {
+        Some(Object::Machine(machine)) => Some(MachineKeys::of(machine)),
+        _ => None,
+    };
+    Ok(Loaded {
+        key,
+        record,
+        keys,
+        bytes: value.len(),
+    })
+}
+
+fn take_in(state: &mut State, decoded: &Receiver<Decoded>) -> Result<(), StoreError> {
+    let batch = decoded.recv().map_err(|_| StoreError::Closed)??;
+    for row in batch {
+        let (key, record) = (row.key, row.record);
+        if let Some(object) = record.object {
+            let slot = state.load(key, record.version, row.keys);
+            state.load_body(slot, object, row.bytes);
+        } else {
+            let order = record.gone.unwrap_or_default();
+            let version = record.version;
+            state.load_gone(key, Gone { version, order });
         }
-        None => state.load_gone(
-            key,
-            Gone {
-                version: record.version,
-                order: record.gone.unwrap_or_default(),
-            },
-        ),
     }
     Ok(())
 }
