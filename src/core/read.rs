@@ -4,6 +4,7 @@
 
 mod find;
 mod list;
+mod word;
 
 use std::sync::Arc;
 

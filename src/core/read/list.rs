@@ -12,6 +12,7 @@ use crate::model::{FieldError, Machine, OsChoice, StateKind, Tag};
 use crate::store::{Index, MAX_PAGE, Page, Position, Query};
 
 use super::find::machine_of;
+use super::word::Word;
 
 /// As many machines as one page looks at: a few milliseconds when all are in memory.
 pub const MAX_SCAN: usize = 20_000;
@@ -225,7 +226,7 @@ struct Chunk {
 /// A filter, made ready to be asked often.
 struct Sieve<'a> {
     filter: &'a MachineFilter,
-    words: Vec<String>,
+    words: Vec<Word>,
     /// Lets everything pass that the index holds.
     open: bool,
 }
@@ -238,7 +239,7 @@ impl<'a> Sieve<'a> {
             let reason = format!("{length} characters are too many, {MAX_TEXT} is the limit");
             return Err(FieldError::new("q", reason, "web01"));
         }
-        let words = text.split_whitespace().map(str::to_lowercase).collect();
+        let words = text.split_whitespace().map(Word::new).collect();
         Ok(Self {
             filter,
             words,
@@ -281,33 +282,6 @@ impl<'a> Sieve<'a> {
                 && filter
                     .pending
                     .is_none_or(|pending| machine.pending.is_some() == pending)
-                && words.iter().all(|word| mentions(machine, word))
+                && words.iter().all(|word| word.is_in(machine))
     }
-}
-
-/// Whether a word in lower case occurs in what a machine is known by.
-fn mentions(machine: &Machine, word: &str) -> bool {
-    let config = &machine.config;
-    let observed = &machine.observed;
-    let has = |text: &str| text.to_lowercase().contains(word);
-    let mac = word.replace('-', ":");
-    has(machine.name())
-        || has(config.memorable_name.as_str())
-        || config.hostname.iter().any(|name| has(name.as_str()))
-        || observed.hostname.iter().any(|name| has(name.as_str()))
-        || config.tags.iter().any(|tag| has(tag.as_str()))
-        || machine
-            .identity
-            .all_macs
-            .iter()
-            .any(|own| own.to_string().contains(&mac))
-        || config
-            .static_ip
-            .iter()
-            .any(|ip| ip.address().to_string().contains(word))
-        || observed
-            .addresses
-            .iter()
-            .any(|ip| ip.to_string().contains(word))
-        || machine.id.to_string().starts_with(word)
 }
