@@ -31,6 +31,8 @@ use crate::model::{
 };
 use crate::store::{EventQuery, MAX_PAGE};
 
+pub(super) use self::conflicts::MAX_CLAIMANTS;
+
 use super::Refusal;
 use super::plan::{Plan, View};
 

@@ -3,6 +3,7 @@
 //! Each command has a planner, a function from a [`View`] of what is to a [`Plan`]. The plan names what it
 //! rests on, so when that has changed before the commit, the plan is thrown away and made anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -35,8 +36,9 @@ impl View<'_> {
         Ok(self.core.store().find(anchor)?)
     }
 
+    /// The conflicts that were recorded.
     pub fn conflicts(&self) -> Result<Vec<(Arc<Conflict>, u64)>, Refusal> {
-        self.core.conflicts()
+        self.core.recorded_conflicts()
     }
 
     pub fn new_id(&self) -> Uuid {
@@ -93,15 +95,18 @@ impl Plan {
         self.changes.push(Change::Delete(key));
     }
 
-    /// Demands that what `after` is known by, and `before` was not, belongs to nobody but `holders`.
+    /// Demands that what `after` is known by, and none of `before` was, belongs to nobody but `holders`. What one
+    /// of `before` was known by only moves, so it needs no demand: the plan rests on the versions of these machines,
+    /// and it does not matter whether an import gave it to strangers as well.
     pub fn claim(
         &mut self,
         view: &View,
-        before: Option<&Identity>,
+        before: &[&Identity],
         after: &Identity,
         holders: &[MachineId],
     ) -> Result<(), Refusal> {
-        let had = |anchor: &Anchor| before.is_some_and(|old| old.anchors().any(|a| a == *anchor));
+        let before: BTreeSet<_> = before.iter().flat_map(|old| old.anchors()).collect();
+        let had = |anchor: &Anchor| before.contains(anchor);
         for anchor in after.anchors().filter(|anchor| !had(anchor)) {
             let found = view.find(&anchor)?;
             if let Some(other) = found.iter().find(|id| !holders.contains(id)) {
@@ -111,6 +116,11 @@ impl Plan {
             self.expect.push(Expect::Free(anchor, holder));
         }
         Ok(())
+    }
+
+    /// How much of a commit it takes so far.
+    pub fn operations(&self) -> usize {
+        self.expect.len() + self.changes.len() + self.events.len()
     }
 
     pub fn tell(&mut self, subject: Subject, what: What) {

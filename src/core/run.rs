@@ -114,9 +114,31 @@ impl Core {
         if !commit.changes.is_empty() {
             let committed = self.store().commit(commit).await?;
             complete(&mut receipt, committed);
+            self.settle_after(call, &receipt).await;
         }
         self.tell_telemetry(call, &receipt);
         Ok(receipt)
+    }
+
+    /// Settles the conflicts that did not fit the command's commit, or came up meanwhile.
+    async fn settle_after(&self, call: &Call, receipt: &Receipt) {
+        let how = match &call.command {
+            Command::DeleteMachine { machine } => format!("machine {machine} was deleted"),
+            Command::MergeMachines { keep, absorb } => {
+                format!("machine {absorb} was merged into {keep}")
+            }
+            Command::SplitMachine { machine, .. } => format!("machine {machine} was split"),
+            Command::SetMachine { machine, patch, .. } if patch.mac.is_some() => {
+                format!("machine {machine} has another MAC")
+            }
+            _ => return,
+        };
+        let mut call = call.clone();
+        call.causation = receipt.events.first().map(|(cursor, _)| *cursor);
+        if let Err(why) = self.settle(&call, &how).await {
+            // The command itself is durable; retention goes through the conflicts again.
+            tracing::warn!(request = %call.request, %why, "conflicts not settled");
+        }
     }
 
     /// What telemetry has to know of a command that was carried out.

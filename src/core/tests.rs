@@ -1,6 +1,7 @@
 //! What commands promise, on the memory store and a clock that stands still.
 
 mod answers;
+mod conflicts;
 mod editing;
 mod identity;
 mod properties;

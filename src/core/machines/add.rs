@@ -62,7 +62,7 @@ pub(super) fn register(
     let name = free_name(view, evidence.primary_mac)?;
     let machine = Machine::register(id, evidence, name.clone(), source, view.now);
     let mut plan = Plan::about(&machine, 0);
-    plan.claim(view, None, &machine.identity, &[])?;
+    plan.claim(view, &[], &machine.identity, &[])?;
     plan.expect.push(Expect::Free(Anchor::Name(name), None));
     let mac = machine.identity.primary_mac;
     plan.diff

@@ -38,7 +38,7 @@ fn recognise(view: &View, evidence: &Evidence, id: MachineId, by: Anchor) -> Res
     let mut plan = Plan::about(&before, version);
     let mut machine = Machine::clone(&before);
     if machine.identity.learn(evidence) {
-        plan.claim(view, Some(&before.identity), &machine.identity, &[id])?;
+        plan.claim(view, &[&before.identity], &machine.identity, &[id])?;
         plan.diff = identity_diff(&before.identity, &machine.identity);
         plan.say(What::Reidentified {
             by,

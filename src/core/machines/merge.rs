@@ -27,7 +27,8 @@ pub(in crate::core) fn plan(
     refuse_too_many(&before, &gone)?;
     machine.identity.absorb(&gone.identity);
     let holders = [keep, absorb];
-    plan.claim(view, Some(&before.identity), &machine.identity, &holders)?;
+    let both = [&before.identity, &gone.identity];
+    plan.claim(view, &both, &machine.identity, &holders)?;
     plan.diff = identity_diff(&before.identity, &machine.identity);
     plan.say(What::Merged {
         absorbed: absorb,

@@ -65,7 +65,7 @@ fn settle_now(
     }
     let diff = patch.diff(machine);
     patch.apply(machine);
-    plan.claim(view, Some(&before), &machine.identity, &[machine.id])?;
+    plan.claim(view, &[&before], &machine.identity, &[machine.id])?;
     configured(plan, machine, diff, false);
     tidy_pending(plan, machine);
     Ok(())

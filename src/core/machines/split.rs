@@ -29,8 +29,8 @@ pub(in crate::core) fn plan(
     let other = Machine::register(new, &evidence, name.clone(), source, view.now);
 
     let mut plan = Plan::about(&before, version);
-    plan.claim(view, Some(&before.identity), &machine.identity, &[id])?;
-    plan.claim(view, None, &other.identity, &[id])?;
+    plan.claim(view, &[&before.identity], &machine.identity, &[id])?;
+    plan.claim(view, &[&before.identity], &other.identity, &[id])?;
     plan.expect.push(Expect::Free(Anchor::Name(name), None));
     plan.diff = identity_diff(&before.identity, &machine.identity);
     plan.say(What::Split {
