@@ -17,6 +17,8 @@ use super::receipt::{Receipt, Refusal};
 
 /// How long an answer is kept.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// As many answers as a pass of retention leaves, some 200 MB at most; of more, the oldest go before their time.
+pub const MAX_ANSWERS: usize = 100_000;
 
 /// What there is of an answer before the command runs.
 pub(super) enum Slot {
@@ -40,6 +42,12 @@ pub(super) fn check(key: &IdempotencyKey) -> Result<(), FieldError> {
         )
     } else if !key.key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         "it holds something else than printable ASCII".to_owned()
+    } else if key.route.len() > IdempotencyKey::MAX_ROUTE {
+        format!(
+            "it came with an address of {} bytes, {} is the limit: name the machine by its id",
+            key.route.len(),
+            IdempotencyKey::MAX_ROUTE
+        )
     } else {
         return Ok(());
     };

@@ -38,6 +38,8 @@ pub struct IdempotencyKey {
 
 impl IdempotencyKey {
     pub const MAX: usize = 128;
+    /// As many bytes as a route may have.
+    pub const MAX_ROUTE: usize = 1024;
 }
 
 /// Every change there is.

@@ -199,3 +199,20 @@ async fn identical_calls_at_once_do_it_once_and_all_get_the_winners_answer() {
     assert_eq!(house.core.counts().unwrap().machines, 1);
     assert_eq!(house.count(), 1);
 }
+
+#[tokio::test]
+async fn a_route_that_is_too_long_to_be_kept_is_refused() {
+    let house = House::new();
+    let id = house.add(1).await;
+    let mut call = house.call(ada(), tag(id, &["web"], &[]));
+    call.idempotency = Some(IdempotencyKey {
+        key: "key".into(),
+        route: format!("PATCH /api/v1/machines/{}", "x".repeat(2000)),
+        body_hash: "body".into(),
+    });
+    let refusal = house.core.run(call).await.unwrap_err();
+    assert!(
+        refusal.to_string().contains("1024 is the limit"),
+        "{refusal}"
+    );
+}

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::core::ReceiptStatus;
+use crate::model::What;
+use crate::store::{Key, Retention};
 
 fn setting(key: &str, value: &str) -> Command {
     Command::SetSetting {
@@ -108,4 +110,75 @@ async fn a_trim_that_is_only_tried_removes_nothing() {
     let receipt = house.core.run(call).await.unwrap();
     assert_eq!(receipt.status, ReceiptStatus::DryRun);
     assert_eq!(house.count(), 1);
+}
+
+/// A pass was cut short (a kill, a full disk) after the store had removed events and before the log told of it:
+/// nobody was ever told that they are gone.
+#[tokio::test]
+async fn events_that_went_untold_are_told_of_by_the_next_pass() {
+    let house = House::new();
+    for octet in [1, 2, 3] {
+        house.system(check_in(&[octet])).await.unwrap();
+    }
+    house.add(4).await;
+    let retention = Retention {
+        before: house.clock.now(),
+        max_count: 1000,
+    };
+    let trimmed = house.store.trim(retention).await.unwrap();
+    assert_eq!(trimmed.removed, 3);
+    let receipt = house.system(Command::TrimEvents).await.unwrap();
+    assert_eq!(receipt.events[0].1, "events.trimmed");
+    let told = house.events().pop().unwrap().what;
+    let floor = trimmed.floor;
+    assert_eq!(told, What::Trimmed { removed: 3, floor });
+    let again = house.system(Command::TrimEvents).await.unwrap();
+    assert_eq!(again.status, ReceiptStatus::Unchanged);
+}
+
+#[tokio::test]
+async fn of_too_many_answers_the_oldest_go() {
+    let house = House::new();
+    let id = house.add(1).await;
+    for key in ["c", "a", "d", "b"] {
+        house
+            .keyed(key, "body", tag(id, &[key], &[]))
+            .await
+            .unwrap();
+    }
+    let now = house.clock.now();
+    assert_eq!(house.core.drop_answers(now, 4).await.unwrap(), 0);
+    assert_eq!(house.core.drop_answers(now, 3).await.unwrap(), 1);
+    let before = house.count();
+    house
+        .keyed("a", "body", tag(id, &["a"], &[]))
+        .await
+        .unwrap();
+    house
+        .keyed("b", "other", tag(id, &["a"], &[]))
+        .await
+        .unwrap_err();
+    assert_eq!(house.count(), before);
+    // The oldest is not known any more, so this is taken for a new call.
+    house
+        .keyed("c", "other", tag(id, &["e"], &[]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_conflict_that_names_a_machine_that_is_gone_is_settled_by_retention() {
+    let house = House::new();
+    let one = house.add(1).await;
+    let two = house.add(2).await;
+    house.system(check_in(&[1, 2])).await.unwrap();
+    let commit = Commit {
+        changes: vec![Change::Delete(Key::Machine(two))],
+        ..Commit::default()
+    };
+    house.store.commit(commit).await.unwrap();
+    assert_eq!(house.core.conflicts().unwrap()[0].0.machines(), [one, two]);
+    house.system(Command::TrimEvents).await.unwrap();
+    assert!(house.core.conflicts().unwrap().is_empty());
+    assert_eq!(house.names(3), ["conflict.settled"]);
 }
