@@ -57,7 +57,7 @@ pub(super) struct Image {
     storage: Arc<dyn Storage>,
     base: u64,
     cache: usize,
-    database: Arc<RwLock<Arc<Database>>>,
+    database: Arc<RwLock<Arc<Held>>>,
     /// redb has met an error, and could not be opened anew yet.
     broken: Arc<AtomicBool>,
     /// Until it is lifted, writes stay in memory.
@@ -107,7 +107,8 @@ impl Image {
         let path = self.path.clone();
         let held = Arc::into_inner(self.database).map(RwLock::into_inner);
         let held = held.map(|held| held.unwrap_or_else(PoisonError::into_inner));
-        let mut database = held.and_then(Arc::into_inner).ok_or(StoreError::Closed)?;
+        let mut held = held.and_then(Arc::into_inner).ok_or(StoreError::Closed)?;
+        let database = held.database.as_mut().ok_or(StoreError::Closed)?;
         let checked = guard(&path, || database.check_integrity())?;
         checked.map_err(|error| fault(&path, error))
     }
@@ -116,13 +117,15 @@ impl Image {
         &self.path
     }
 
-    fn database(&self) -> Arc<Database> {
+    fn database(&self) -> Arc<Held> {
         let held = self.database.read().unwrap_or_else(PoisonError::into_inner);
         held.clone()
     }
 
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        let txn = self.database().begin_read().map_err(|e| self.fault(e))?;
+        let held = self.database();
+        let database = held.database().map_err(|e| self.fault(e))?;
+        let txn = database.begin_read().map_err(|e| self.fault(e))?;
         Ok(Reader {
             path: self.path.clone(),
             txn,
@@ -143,7 +146,8 @@ impl Image {
         change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let run = || {
-            let mut txn = self.database().begin_write().map_err(redb::Error::from)?;
+            let held = self.database();
+            let mut txn = held.database()?.begin_write().map_err(redb::Error::from)?;
             // The allocator's state is saved with each commit, so that an open after a crash need not look
             // at every page.
             txn.set_quick_repair(true);
@@ -201,14 +205,39 @@ impl Backing for Image {
     }
 }
 
-fn open_database(path: &Path, window: &Arc<Window>, cache: usize) -> Result<Database, StoreError> {
+/// An open database. redb writes once more when it is closed, and what it panics at then stays here.
+struct Held {
+    path: PathBuf,
+    /// None only while it is closed.
+    database: Option<Database>,
+}
+
+impl Held {
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // Nobody can be told any more; what was acknowledged is in the file, and its next opening looks at it all.
+        let _ = guard(&self.path, || drop(database));
+    }
+}
+
+fn open_database(path: &Path, window: &Arc<Window>, cache: usize) -> Result<Held, StoreError> {
     let window = window.clone();
     let opened = guard(path, move || {
         let mut builder = Database::builder();
         builder.set_cache_size(cache);
         builder.create_with_backend(window.backend())
     })?;
-    opened.map_err(|error| match error.into() {
+    let held = opened.map(|database| Held {
+        path: path.into(),
+        database: Some(database),
+    });
+    held.map_err(|error| match error.into() {
         // What redb cannot make sense of, it reports as invalid data, and a cut file as its end.
         redb::Error::Io(error)
             if matches!(
