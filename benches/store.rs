@@ -240,9 +240,14 @@ fn compare(name: &str, rounds: usize, mut measure: impl FnMut(Side) -> Result<f6
 
 fn print(name: &str, ours: &[f64], peer: &[f64]) {
     let ratios = ours.iter().zip(peer).map(|(ours, peer)| ours / peer);
-    let ratio = median(ratios.collect());
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_by(f64::total_cmp);
+    let quarter = ratios.len() / 4;
+    let (low, high) = (ratios[quarter], ratios[ratios.len() - 1 - quarter]);
+    let ratio = median(ratios);
     let (ours, peer) = (median(ours.to_vec()), median(peer.to_vec()));
     println!("bench {name} ours={ours:.0} peer={peer:.0} ratio={ratio:.2}");
+    println!("# {name}: half of the rounds' ratios lie between {low:.2} and {high:.2}");
 }
 
 /// Calls `each` for as long as it takes, in batches between two looks at the clock; calls a second.
