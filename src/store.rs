@@ -71,6 +71,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes events as `retention` says, never those of the audit log.
     fn trim(&self, retention: Retention) -> BoxFuture<'_, Result<Trimmed, StoreError>>;
 
+    /// Whether it would take a commit, as far as it knows: after a failed sync it answers reads alone.
+    fn health(&self) -> Result<(), StoreError>;
+
     /// Bytes and counts, for metrics and `doctor`.
     fn stats(&self) -> StoreStats;
 

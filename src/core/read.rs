@@ -167,6 +167,11 @@ impl Core {
         Ok(counts)
     }
 
+    /// Why a change could not be kept now, if there is a reason.
+    pub fn health(&self) -> Result<(), Refusal> {
+        Ok(self.store().health()?)
+    }
+
     /// Figures of the store.
     pub fn stats(&self) -> StoreStats {
         self.store().stats()

@@ -29,8 +29,8 @@ pub(super) async fn pulse(
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        let store = Arc::clone(&store);
-        let read = tokio::task::spawn_blocking(move || store.counts());
+        let reader = Arc::clone(&store);
+        let read = tokio::task::spawn_blocking(move || reader.counts());
         let trouble = match timeout(every, read).await {
             Ok(Ok(Ok(_))) => None,
             Ok(Ok(Err(error))) => Some(error.to_string()),
@@ -40,7 +40,7 @@ pub(super) async fn pulse(
         let state = match trouble {
             None => {
                 notifier.alive();
-                Ready::Yes
+                writable(&*store, &notifier)
             }
             Some(why) => {
                 tracing::error!(why, "store does not answer");
@@ -53,6 +53,17 @@ pub(super) async fn pulse(
             *known = state;
             other
         });
+    }
+}
+
+/// A store that answers reads alone keeps the daemon alive, so that people can look, but not ready.
+fn writable(store: &dyn Store, notifier: &Notifier) -> Ready {
+    match store.health() {
+        Ok(()) => Ready::Yes,
+        Err(error) => {
+            notifier.status(&format!("changes are refused: {error}"));
+            Ready::No(error.to_string())
+        }
     }
 }
 

@@ -276,6 +276,10 @@ impl Store for RedbStore {
             .boxed()
     }
 
+    fn health(&self) -> Result<(), StoreError> {
+        self.shared.poisoned().map_or(Ok(()), Err)
+    }
+
     fn stats(&self) -> StoreStats {
         StoreStats {
             file_bytes: self.shared.storage.len().unwrap_or_default(),

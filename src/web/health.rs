@@ -31,7 +31,7 @@ pub fn ready(ask: &Ask) -> Response<Body> {
         Ready::Yes => ask
             .web
             .core()
-            .counts()
+            .health()
             .err()
             .map(|refusal| refusal.to_string()),
     };

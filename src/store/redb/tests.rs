@@ -430,12 +430,14 @@ async fn a_failed_sync_is_the_end_of_writing_and_not_of_reading() {
     let options = small(Path::new("disk"));
     let store = RedbStore::open_with(Box::new(disk.clone()), options.clone()).unwrap();
     store.commit(put(&machine(1))).await.unwrap();
+    assert!(store.health().is_ok());
     disk.deaf.store(true, Ordering::SeqCst);
     let error = store.commit(put(&machine(2))).await.unwrap_err();
     assert!(error.to_string().contains("restarted"), "{error}");
     assert!(error.to_string().contains("Look at the disk"), "{error}");
     disk.deaf.store(false, Ordering::SeqCst);
     assert!(store.commit(put(&machine(3))).await.is_err());
+    assert!(store.health().is_err());
     assert_eq!(store.counts().unwrap().machines, 1);
     drop(store);
     let store = RedbStore::open_with(Box::new(disk), options).unwrap();
