@@ -20,6 +20,8 @@ use super::storage::Storage;
 const MAGIC: &[u8; 4] = b"DFJ1";
 const HEAD: usize = 32;
 pub(super) const SECTOR: usize = 512;
+/// As much of a half as is looked at in one read; whole sectors.
+const PIECE: u64 = 64 * 1024;
 
 /// A frame that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,23 +62,70 @@ fn encode(salt: u64, lap: u64, seq: u64, payload: &[u8]) -> Vec<u8> {
     head
 }
 
-/// The good frame at a place of a half, if there is one.
-fn decode(salt: u64, half: usize, bytes: &[u8], at: usize) -> Option<Frame> {
-    let bytes = bytes.get(at..)?;
+/// As many bytes as the payload of a frame that begins so may have; none if no frame begins so.
+fn payload_of(head: &[u8]) -> Option<usize> {
+    let length = head.get(24..28).filter(|_| head.starts_with(MAGIC))?;
+    length
+        .try_into()
+        .ok()
+        .map(|word| u32::from_le_bytes(word) as usize)
+}
+
+/// The frame that stood at a place of a half, if it is good.
+fn decode(salt: u64, half: usize, at: u64, bytes: &[u8]) -> Option<Frame> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
-    if &head[..4] != MAGIC {
-        return None;
-    }
+    let payload = rest.get(..payload_of(head)?)?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-    let payload = rest.get(..word(24) as usize)?;
     (word(4) == crc(&[&salt.to_le_bytes(), &head[8..], payload])).then(|| Frame {
         half,
-        at: at as u64,
+        at,
         lap: long(8),
         seq: long(16),
         payload: payload.to_vec(),
     })
+}
+
+/// A half that is looked through from its beginning, a piece at a time: memory that was needed once at the
+/// start would stay with the process for good.
+struct Reel<'a> {
+    storage: &'a dyn Storage,
+    layout: &'a Layout,
+    half: usize,
+    /// The place of `piece` in the half.
+    from: u64,
+    piece: Vec<u8>,
+}
+
+impl Reel<'_> {
+    /// The beginning of the frame that may stand at a sector.
+    fn head(&mut self, at: u64) -> io::Result<&[u8]> {
+        if at >= self.from + self.piece.len() as u64 {
+            let long = (self.layout.half - at).min(PIECE);
+            self.piece.clear();
+            self.piece
+                .resize(usize::try_from(long).unwrap_or(SECTOR), 0);
+            self.from = at;
+            let place = self.layout.half_at(self.half) + at;
+            self.storage.read_at(&mut self.piece, place)?;
+        }
+        let from = usize::try_from(at - self.from).unwrap_or(usize::MAX);
+        let end = (from + HEAD).min(self.piece.len());
+        Ok(self.piece.get(from..end).unwrap_or_default())
+    }
+
+    fn frame(&mut self, at: u64) -> io::Result<Option<Frame>> {
+        let Some(payload) = payload_of(self.head(at)?) else {
+            return Ok(None);
+        };
+        if (HEAD + payload) as u64 > self.layout.half - at {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; HEAD + payload];
+        let place = self.layout.half_at(self.half) + at;
+        self.storage.read_at(&mut bytes, place)?;
+        Ok(decode(self.layout.salt, self.half, at, &bytes))
+    }
 }
 
 /// The journal as it was found.
@@ -99,19 +148,23 @@ pub(super) fn read(
     let mut good = Vec::new();
     let mut lap = 0;
     for half in 0..2 {
-        let mut bytes = vec![0; usize::try_from(layout.half).unwrap_or(usize::MAX)];
-        storage.read_at(&mut bytes, layout.half_at(half))?;
+        let mut reel = Reel {
+            storage,
+            layout,
+            half,
+            from: 0,
+            piece: Vec::new(),
+        };
         let mut at = 0;
-        while at < bytes.len() {
-            match decode(layout.salt, half, &bytes, at) {
-                Some(frame) => {
-                    lap = lap.max(frame.lap);
-                    at += usize::try_from(padded(frame.payload.len())).unwrap_or(SECTOR);
-                    if frame.seq > applied {
-                        good.push(frame);
-                    }
-                }
-                None => at += SECTOR,
+        while at < layout.half {
+            let Some(frame) = reel.frame(at)? else {
+                at += SECTOR as u64;
+                continue;
+            };
+            lap = lap.max(frame.lap);
+            at = frame.end();
+            if frame.seq > applied {
+                good.push(frame);
             }
         }
     }
@@ -223,12 +276,15 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
     fn a_frame_with_one_bit_turned_is_none() {
         let bytes = encode(7, 1, 2, b"payload");
-        let good = decode(7, 0, &bytes, 0).unwrap();
+        let good = decode(7, 0, 0, &bytes).unwrap();
         assert_eq!(
             (good.lap, good.seq, &good.payload[..]),
             (1, 2, &b"payload"[..])
@@ -237,10 +293,69 @@ mod tests {
         for bit in 0..(HEAD + 7) * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(7, 0, &bytes, 0), None, "bit {bit}");
+            assert_eq!(decode(7, 0, 0, &bytes), None, "bit {bit}");
         }
-        assert_eq!(decode(8, 0, &bytes, 0), None, "another file's salt");
-        assert_eq!(decode(7, 0, &bytes[..38], 0), None, "cut");
+        assert_eq!(decode(8, 0, 0, &bytes), None, "another file's salt");
+        assert_eq!(decode(7, 0, 0, &bytes[..38]), None, "cut");
+    }
+
+    /// Bytes in memory that note how much was asked for at once.
+    #[derive(Debug, Default)]
+    struct Watched(Mutex<Vec<u8>>, AtomicUsize);
+
+    impl Storage for Watched {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+            self.1.fetch_max(buffer.len(), Ordering::Relaxed);
+            let from = usize::try_from(offset).unwrap();
+            let bytes = self.0.lock().unwrap();
+            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+            Ok(())
+        }
+
+        fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            let from = usize::try_from(offset).unwrap();
+            self.0.lock().unwrap()[from..from + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0
+                .lock()
+                .unwrap()
+                .resize(usize::try_from(len).unwrap(), 0);
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.lock().unwrap().len() as u64)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Halves were once read whole, and the eight megabytes stayed with the process for good.
+    #[test]
+    fn a_journal_is_looked_through_in_pieces_and_every_frame_is_found() {
+        let layout = Layout::new(1024 * 1024);
+        let storage = Arc::new(Watched::default());
+        storage.set_len(layout.image_at()).unwrap();
+        let (mut journal, _) = Journal::resume(storage.clone(), layout, 0, Found::default());
+        let mut written = 0;
+        while journal.has_room(1000 + written) {
+            journal.append(vec![7; 1000 + written]).unwrap();
+            written += 1;
+        }
+        journal.turn();
+        journal.append(b"the other half".to_vec()).unwrap();
+        storage.1.store(0, Ordering::Relaxed);
+        let found = read(&*storage, &layout, 3).unwrap().unwrap();
+        assert!(written > 100, "{written}");
+        assert_eq!(found.frames.len(), written + 1 - 3);
+        assert_eq!(found.frames.last().unwrap().payload, b"the other half");
+        assert_eq!(found.lap, 2);
+        assert!(storage.1.load(Ordering::Relaxed) <= 64 * 1024);
     }
 
     #[test]
