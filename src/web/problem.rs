@@ -112,6 +112,8 @@ const TABLE: &[(Code, StatusCode, &str, bool)] = &[
 pub struct Fault {
     problem: Box<Problem>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// What the log is told, and nobody else.
+    secret: Option<String>,
 }
 
 impl Fault {
@@ -136,6 +138,7 @@ impl Fault {
         let fault = Self {
             problem,
             header: None,
+            secret: None,
         };
         if retryable {
             return fault.header(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
@@ -159,12 +162,17 @@ impl Fault {
 
     /// What broke goes to the log under the request id, never to the client.
     pub fn internal(what: &dyn std::fmt::Display) -> Self {
-        tracing::error!(error = %what, "request failed");
         Self::new(
             Code::Internal,
             "an internal error; the log tells it under this request id",
         )
         .hint("look for the request id in the log of the daemon")
+        .secret(what)
+    }
+
+    fn secret(mut self, what: &dyn std::fmt::Display) -> Self {
+        self.secret = Some(what.to_string());
+        self
     }
 
     #[must_use]
@@ -187,6 +195,9 @@ impl Fault {
 
     /// The answer to the request with this id.
     pub fn answer(mut self, request_id: &str) -> Response<Body> {
+        if let Some(error) = &self.secret {
+            tracing::error!(error, request = request_id, "request failed");
+        }
         request_id.clone_into(&mut self.problem.request_id);
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -259,19 +270,17 @@ impl From<StoreError> for Fault {
             StoreError::Reset { .. } => Self::new(Code::Gone, error.to_string())
                 .hint("read from the beginning of the window: leave the cursor out"),
             StoreError::Full { .. } => {
-                tracing::error!(%error, "request failed");
                 Self::new(Code::Unavailable, "the disk is full: nothing was changed")
                     .status(StatusCode::INSUFFICIENT_STORAGE)
                     .hint("free some space on the disk of the store and try again")
+                    .secret(&error)
             }
-            StoreError::ReadOnly { .. } => {
-                tracing::error!(%error, "request failed");
-                Self::new(
-                    Code::Unavailable,
-                    "the store cannot be written: nothing was changed",
-                )
-                .hint("dragonfly doctor tells what is wrong with it")
-            }
+            StoreError::ReadOnly { .. } => Self::new(
+                Code::Unavailable,
+                "the store cannot be written: nothing was changed",
+            )
+            .hint("dragonfly doctor tells what is wrong with it")
+            .secret(&error),
             StoreError::Closed => {
                 Self::new(Code::Unavailable, "dragonfly is stopping").hint("try again when it runs")
             }
@@ -341,8 +350,11 @@ mod tests {
             what: "bad sector 7".into(),
         }
         .into();
+        let told = serde_json::to_string(&fault.problem).unwrap();
         assert!(
-            !format!("{fault:?}").contains("secret") && !format!("{fault:?}").contains("sector")
+            !told.contains("secret") && !told.contains("sector"),
+            "{told}"
         );
+        assert!(fault.secret.unwrap().contains("sector"));
     }
 }
