@@ -357,3 +357,24 @@ fn with_its_group_the_socket_is_open_to_its_members() {
         .mode();
     assert_eq!(mode & 0o777, 0o660);
 }
+
+/// A request whose body never comes keeps the daemon for a second; who asks twice does not wait for it.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    let mut daemon = place.start();
+    let body = "POST /api/v1/machines HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{";
+    let _held = daemon.half_open(body);
+    // Answered behind it, so the daemon has taken it up.
+    assert_eq!(daemon.get("/livez").0, 200);
+    daemon.signal(Signal::SIGTERM);
+    daemon.await_said("stopping");
+    let (ended, _) = daemon.stop();
+    assert!(
+        daemon.said("told to stop again: ending at once").is_some(),
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(ended.code(), Some(1), "{}", daemon.log());
+    assert!(daemon.said("stopped").is_none(), "{}", daemon.log());
+}

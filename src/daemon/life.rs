@@ -18,6 +18,7 @@ use super::signals::Signals;
 use super::{doors, ports, print, socket, upkeep};
 use crate::core::config::{Config, LogFormat};
 use crate::demo;
+use crate::store::StoreError;
 use crate::web::{self, About, Listeners, Ready};
 
 /// From the signal: requests in work are finished until then.
@@ -176,6 +177,11 @@ impl Daemon {
         }
         match timeout_at(begun + CLOSE, self.house.store.close()).await {
             Ok(Ok(())) => {}
+            Ok(Err(StoreError::Full { .. })) => {
+                tracing::warn!(
+                    "disk is full: the store was closed without tidying up; what was acknowledged is in its journal"
+                );
+            }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
                 tracing::warn!("store not closed in time; what was acknowledged is on disk");
@@ -304,5 +310,39 @@ impl Tasks {
 
     fn forget(&mut self, id: tokio::task::Id) {
         self.names.retain(|(known, _)| *known != id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_itself_is_named_with_the_reason() {
+        let (_stop, stopped) = watch::channel(false);
+        let mut tasks = Tasks::default();
+        tasks.until("lasting", stopped.clone(), pending());
+        tasks.until("broken", stopped.clone(), async { Err("no more".into()) });
+        assert_eq!(tasks.death().await, ("broken", "no more".into()));
+        tasks.until("idle", stopped.clone(), async { Ok(()) });
+        let (name, why) = tasks.death().await;
+        assert_eq!((name, &*why), ("idle", "it had nothing more to do"));
+        tasks.until("wild", stopped, async { panic!("out of cheese") });
+        let (name, why) = tasks.death().await;
+        assert!(name == "wild" && why.contains("panicked"), "{name}: {why}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_tasks_until_its_end_and_names_those_that_are_late() {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Tasks::default();
+        tasks.until("obedient", stopped, pending());
+        tasks.start("deaf", pending());
+        stop.send_replace(true);
+        let begun = Instant::now();
+        assert_eq!(tasks.join(begun + JOIN).await, ["deaf"]);
+        assert_eq!(begun.elapsed(), JOIN);
     }
 }
