@@ -346,7 +346,26 @@ fn status_doctor_and_the_bare_command_know_a_daemon_that_runs_and_one_that_does_
         "{}",
         well.out
     );
+    // It once looked at the usual places, whichever daemon it was told to ask.
+    for asked in ["doctor".to_owned(), format!("--server {url} doctor")] {
+        let found = desk.ask(&asked).out.replace(['\n', ' '], "");
+        let places = [desk.place.socket(), desk.place.data()];
+        for place in places.map(|place| place.display().to_string()) {
+            assert!(found.contains(&place), "{place}: {found}");
+        }
+        assert!(!found.contains("/var/lib/dragonfly"), "{found}");
+    }
+    let hidden = desk.place.folder.path().join("moved-away");
+    std::fs::rename(desk.place.store(), &hidden).unwrap();
+    let wrong = desk.ask("doctor");
+    assert_eq!(wrong.code, Some(1), "{}", wrong.out);
+    assert!(wrong.out.contains("✗ store"), "{}", wrong.out);
+    std::fs::rename(&hidden, desk.place.store()).unwrap();
     desk.daemon.stop();
+    let absent = desk.ask("doctor").out;
+    let socket = format!("{} is not there", desk.place.socket().display());
+    let plain = |text: &str| text.replace(['\n', ' '], "");
+    assert!(plain(&absent).contains(&plain(&socket)), "{absent}");
     let wrong = desk.ask(&doctor);
     assert_eq!(wrong.code, Some(1));
     assert!(

@@ -132,6 +132,14 @@ impl Client {
         }
     }
 
+    /// As [`Self::place`], or where it was looked for in vain when that was a single place.
+    pub fn asked(&self) -> Option<&Target> {
+        self.place().or(match self.places.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        })
+    }
+
     /// Where the daemon was found.
     pub fn place(&self) -> Option<&Target> {
         self.line.as_ref().map(|line| &line.place)

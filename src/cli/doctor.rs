@@ -22,6 +22,8 @@ pub struct Facts {
     /// Everything that is wrong with the configuration.
     pub config_errors: Vec<String>,
     pub data: PathBuf,
+    /// Whether somebody named the folder; otherwise the daemon is asked for its own.
+    pub data_named: bool,
     pub socket: PathBuf,
     pub socket_mode: u32,
     pub socket_group: String,

@@ -113,9 +113,19 @@ impl From<StoreError> for Failure {
             Closed => (INTERNAL, Code::Internal),
             _ => (FAILED, Code::Conflict),
         };
+        let hint = match &error {
+            Io { what, .. } if what.contains("os error") => Some(
+                "see that the user who runs Dragonfly may write there, or choose another folder with --data",
+            ),
+            ReadOnly { .. } => {
+                Some("make its disk writable again, or choose another folder with --data")
+            }
+            _ => None,
+        };
         Self {
             exit,
             code,
+            hint: hint.map(Into::into),
             ..Self::new(error.to_string())
         }
     }

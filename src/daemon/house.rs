@@ -1,7 +1,7 @@
 //! Builds the rooms: the store and the core on it, the real ones or the demo's.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -134,8 +134,13 @@ fn options(config: &Config) -> Options {
     Options {
         journal_bytes: config.store.journal_bytes / 2,
         body_bytes: usize::try_from(config.store.cache_bytes).unwrap_or(usize::MAX),
-        ..Options::new(config.store_file())
+        ..Options::new(whole(config.store_file()))
     }
+}
+
+/// The path as others find it too: `status` and `doctor` are asked from anywhere.
+fn whole(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// The data folder, its owner's alone where it has to be made.

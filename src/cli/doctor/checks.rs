@@ -1,8 +1,8 @@
 //! What `doctor` looks at, one function per finding.
 
-use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use jiff::Timestamp;
 use nix::sys::statvfs::statvfs;
@@ -24,23 +24,40 @@ const FIRST_MOMENT: &str = "2026-01-01T00:00:00Z";
 pub async fn all(facts: &Facts, client: &mut Client, now: Timestamp) -> Vec<Finding> {
     let asked = client.status().await;
     let place = client.place().map(ToString::to_string).unwrap_or_default();
-    let socket = match client.place() {
-        Some(Target::Unix(path)) => path.clone(),
-        _ => facts.socket.clone(),
-    };
     let status = asked.as_ref().ok();
+    let socket = socket_of(client, status).unwrap_or_else(|| facts.socket.clone());
+    let file = status.and_then(file_of);
+    let folder = file.and_then(Path::parent).filter(|_| !facts.data_named);
+    let data = folder.unwrap_or(&facts.data);
     let demo = status.is_some_and(|status| status.mode == "demo");
     vec![
         daemon(&asked, &place),
         version(status),
-        store(status),
+        store(status, file),
         conflicts(status),
         self::socket(&socket, facts, demo),
-        data(&facts.data, demo),
-        space(&facts.data, demo),
+        self::data(data, demo),
+        space(data, demo),
         config(facts),
         clock(status, now),
     ]
+}
+
+/// The socket that was asked or named, else the one that the daemon says it has.
+fn socket_of(client: &Client, status: Option<&Status>) -> Option<PathBuf> {
+    if let Some(Target::Unix(path)) = client.asked() {
+        return Some(path.clone());
+    }
+    let mut doors = status?.ports.iter();
+    doors
+        .find(|door| door.name == "socket")
+        .map(|door| door.at.clone().into())
+}
+
+/// The file that the daemon says its store is.
+fn file_of(status: &Status) -> Option<&Path> {
+    let path = Path::new(status.store.strip_prefix("redb ")?);
+    path.is_absolute().then_some(path)
 }
 
 fn daemon(asked: &Result<Status, Failure>, place: &str) -> Finding {
@@ -90,7 +107,7 @@ fn version(status: Option<&Status>) -> Finding {
     }
 }
 
-fn store(status: Option<&Status>) -> Finding {
+fn store(status: Option<&Status>, file: Option<&Path>) -> Finding {
     const NAME: &str = "store";
     let Some(status) = status else {
         return Finding::skipped(
@@ -98,6 +115,16 @@ fn store(status: Option<&Status>) -> Finding {
             "the daemon cannot be asked; `dragonfly store check` reads the file itself",
         );
     };
+    if let Some(file) = file.filter(|file| gone(file)) {
+        return Finding::wrong(
+            NAME,
+            format!(
+                "{} was deleted or moved away while the daemon runs; what is written now is lost when it ends",
+                file.display()
+            ),
+            "before it is stopped, copy the file that it still has open: sudo ls -l /proc/$(pidof -s dragonfly)/fd",
+        );
+    }
     let told = format!(
         "{}: {} and {}; {} on disk, {} in memory",
         status.store,
@@ -107,6 +134,12 @@ fn store(status: Option<&Status>) -> Finding {
         size(status.store_memory_bytes)
     );
     Finding::well(NAME, told)
+}
+
+/// Its folder is on this machine, and it is not in there.
+fn gone(file: &Path) -> bool {
+    let missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    file.parent().is_some_and(Path::is_dir) && fs::symlink_metadata(file).is_err_and(missing)
 }
 
 fn conflicts(status: Option<&Status>) -> Finding {
@@ -130,7 +163,7 @@ fn socket(at: &Path, facts: &Facts, demo: bool) -> Finding {
     }
     let found = match fs::symlink_metadata(at) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Finding::wrong(
                 NAME,
                 format!("{path} is not there"),
@@ -181,7 +214,7 @@ fn data(path: &Path, demo: bool) -> Finding {
     let shown = path.display();
     let found = match fs::metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Finding::notice(
                 NAME,
                 format!("{shown} is not there"),
