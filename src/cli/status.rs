@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::client::Client;
 use super::failure::Failure;
 use super::out::sections::Section;
-use super::out::text::{clean, count, size};
+use super::out::text::{clean, count, size, width, wrap};
 use super::out::{Screen, Tone, time, tone_of_state};
 use crate::api::Status;
 
@@ -59,13 +59,21 @@ fn head(status: &Status, screen: &mut Screen) -> Result<(), Failure> {
         |_| clean(&status.started_at).into_owned(),
         |span| format!("up {span}"),
     );
-    screen.line(&format!(
-        "{name}  {ready}  Dragonfly {}, {up}",
-        clean(&status.version)
-    ))?;
-    if let Some(banner) = &status.banner {
-        let banner = screen.paint.on(Tone::Notice, &clean(banner));
-        screen.line(&banner)?;
+    let told = format!("Dragonfly {}, {up}", clean(&status.version));
+    let first = width(&clean(&status.site_name)) + width(word) + width(&told) + 4;
+    if first <= screen.width {
+        screen.line(&format!("{name}  {ready}  {told}"))?;
+    } else {
+        screen.line(&format!("{name}  {ready}"))?;
+        screen.line(&told)?;
+    }
+    let banner = status.banner.as_deref().map(clean).unwrap_or_default();
+    for line in wrap(&banner, screen.width)
+        .iter()
+        .filter(|line| !line.is_empty())
+    {
+        let line = screen.paint.on(Tone::Notice, line);
+        screen.line(&line)?;
     }
     Ok(())
 }
