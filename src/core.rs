@@ -70,6 +70,13 @@ impl Core {
         }
     }
 
+    /// On nothing that lasts, for the tests of rooms that may not know the store.
+    #[cfg(test)]
+    pub fn in_memory() -> Self {
+        let store = crate::store::memory::MemoryStore::new();
+        Self::new(Arc::new(store), Arc::new(SystemClock))
+    }
+
     /// The clock that everything here goes by.
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.clock

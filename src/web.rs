@@ -151,8 +151,6 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::core::SystemClock;
-    use crate::store::memory::MemoryStore;
 
     async fn breaks() -> &'static str {
         panic!("with a secret")
@@ -160,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_problem_that_is_counted_and_takes_nothing_down() {
-        let core = Core::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
+        let core = Core::in_memory();
         let about = About {
             version: "0.0.0".into(),
             mode: Mode::Installed,
