@@ -14,7 +14,7 @@ use crate::demo::{self, DemoError, Stage, StoryClock};
 use crate::model::{Actor, CorrelationId, RequestId, Subject, What};
 use crate::store::memory::MemoryStore;
 use crate::store::redb::{Options, RedbStore};
-use crate::store::{Commit, NewEvent, Store};
+use crate::store::{Commit, NewEvent, Store, StoreError};
 use crate::web::Mode;
 
 /// What is to be run.
@@ -124,8 +124,14 @@ impl House {
             events: vec![event],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
-        Ok(())
+        match self.store.commit(commit).await {
+            // What is there can be read, and the store recovers once there is space.
+            Err(error @ StoreError::Full { .. }) => {
+                tracing::warn!(%error, "start not written down");
+                Ok(())
+            }
+            written => written.map(drop).map_err(Failure::from),
+        }
     }
 }
 
