@@ -24,7 +24,7 @@ async fn the_page_of_an_empty_place_says_what_to_do() {
         page.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    assert!(page.body.contains("dragonfly machine add --mac"));
+    assert!(page.body.contains("dragonfly machine add 52:"));
     assert!(!page.body.contains("class=\"banner\""));
     assert!(page.body.contains("/api/v1/openapi.json"));
     assert_eq!(

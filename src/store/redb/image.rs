@@ -277,6 +277,11 @@ pub(super) fn fault(path: &Path, error: impl Into<redb::Error>) -> StoreError {
             what: "an earlier read or write failed; look at the disk (dmesg, smartctl, df), then restart Dragonfly"
                 .into(),
         },
+        // A thread panicked inside redb, which it does at damage alone.
+        redb::Error::LockPoisoned(_) => StoreError::Damaged {
+            path: path.into(),
+            what: "its tables contradict each other".into(),
+        },
         redb::Error::Corrupted(what) => StoreError::Damaged {
             path: path.into(),
             what: format!("in its tables: {what}"),
