@@ -75,7 +75,8 @@ impl Image {
     ) -> Result<Self, StoreError> {
         let window = Window::held(storage.clone(), base).map_err(|error| io_error(path, &error))?;
         let window = Arc::new(window);
-        let database = open_database(path, &window, cache)?;
+        let mut database = open_database(path, &window, cache)?;
+        database.verify()?;
         Ok(Self {
             path: path.into(),
             storage,
@@ -215,6 +216,18 @@ struct Held {
 impl Held {
     fn database(&self) -> Result<&Database, redb::Error> {
         self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+}
+
+impl Held {
+    /// Has redb look at the checksums of all its pages: it believes a page that it reads later as it is, and
+    /// one with a wrong number of rows would hide the others. What it mends, the journal still holds.
+    fn verify(&mut self) -> Result<(), StoreError> {
+        let Some(database) = &mut self.database else {
+            return Ok(());
+        };
+        let checked = guard(&self.path, || database.check_integrity())?;
+        checked.map(drop).map_err(|error| fault(&self.path, error))
     }
 }
 
