@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Some("--measure-memory") => {
             memory::child(&PathBuf::from(arguments.next().unwrap_or_default()))
         }
+        Some("memory") => memory_alone(),
         _ => run(),
     };
     match done {
@@ -58,6 +59,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `cargo bench … -- memory`: memory and opening, without the peer.
+fn memory_alone() -> Result<()> {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    memory::report(home.path())
 }
 
 fn run() -> Result<()> {
