@@ -75,8 +75,7 @@ impl Image {
     ) -> Result<Self, StoreError> {
         let window = Window::held(storage.clone(), base).map_err(|error| io_error(path, &error))?;
         let window = Arc::new(window);
-        let mut database = open_database(path, &window, cache)?;
-        database.verify()?;
+        let database = open_database(path, &window, cache)?;
         Ok(Self {
             path: path.into(),
             storage,
@@ -86,6 +85,25 @@ impl Image {
             broken: Arc::default(),
             window,
         })
+    }
+
+    /// Opens the image after a look at the checksums of all its pages. redb believes a page that it reads later as
+    /// it is, and one with a wrong number of rows would hide the others.
+    pub fn open_whole(
+        path: &Path,
+        storage: Arc<dyn Storage>,
+        base: u64,
+        cache: usize,
+    ) -> Result<Self, StoreError> {
+        let image = Self::open(path, storage, base, cache)?;
+        let mut held = image
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let database = Arc::get_mut(&mut held).ok_or(StoreError::Closed)?;
+        database.verify()?;
+        drop(held);
+        Ok(image)
     }
 
     /// Opens the image anew after redb has met an error and refuses to go on. Where that fails, it is tried
@@ -220,14 +238,23 @@ impl Held {
 }
 
 impl Held {
-    /// Has redb look at the checksums of all its pages: it believes a page that it reads later as it is, and
-    /// one with a wrong number of rows would hide the others. What it mends, the journal still holds.
+    /// What redb mends here, the journal still holds.
     fn verify(&mut self) -> Result<(), StoreError> {
         let Some(database) = &mut self.database else {
             return Ok(());
         };
         let checked = guard(&self.path, || database.check_integrity())?;
-        checked.map(drop).map_err(|error| fault(&self.path, error))
+        checked
+            .map(drop)
+            .map_err(|error| match redb::Error::from(error) {
+                redb::Error::Corrupted(what) => StoreError::Damaged {
+                    path: self.path.clone(),
+                    what: format!(
+                        "the checksums of its tables are wrong ({what}); `dragonfly store check` says where"
+                    ),
+                },
+                other => fault(&self.path, other),
+            })
     }
 }
 

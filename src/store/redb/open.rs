@@ -116,7 +116,7 @@ pub(super) fn open_as(
     let storage = Arc::new(Counted::new(storage));
     let layout = Layout::read(&*storage, path)?;
     let base = layout.image_at();
-    let image = Image::open(path, storage.clone(), base, options.cache_bytes)?;
+    let image = Image::open_whole(path, storage.clone(), base, options.cache_bytes)?;
     let (meta, found) = image::guard(path, || settle(&image, &*storage, &layout, steps, schema))??;
     let model = ReadModel::bounded(Box::new(image.clone()), options.body_bytes);
     image::guard(path, || load(&image, &model, &meta))??;

@@ -39,10 +39,24 @@ pub(in crate::store) struct Snapshot {
 }
 
 impl Snapshot {
+    /// A store whose tables are whole: what is passed on from it lacks nothing.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_by(path, true)
+    }
+
+    /// A store that may be damaged.
+    pub fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
+        Self::open_by(path, false)
+    }
+
+    fn open_by(path: &Path, whole: bool) -> Result<Self, StoreError> {
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(path, false)?);
         let layout = Layout::read(&*storage, path)?;
-        let image = Image::open(path, storage.clone(), layout.image_at(), CACHE)?;
+        let image = if whole {
+            Image::open_whole(path, storage.clone(), layout.image_at(), CACHE)?
+        } else {
+            Image::open(path, storage.clone(), layout.image_at(), CACHE)?
+        };
         let (meta, found) = guard(path, || {
             settle(&image, &*storage, &layout, MIGRATIONS, SCHEMA)
         })??;

@@ -55,7 +55,7 @@ pub fn check(path: &Path) -> Result<CheckReport, StoreError> {
 }
 
 fn look(path: &Path, report: &mut CheckReport) -> Result<(), StoreError> {
-    let store = Snapshot::open(path)?;
+    let store = Snapshot::open_as_it_is(path)?;
     report.file_bytes = store.file_bytes()?;
     report.schema = store.meta.schema;
     report.cursor = Cursor::from_raw(store.meta.cursor);
