@@ -102,6 +102,13 @@ impl Sample {
             Ok(store) => store,
             Err(error) => {
                 names_the_file(&error, &path);
+                let saved = tool::export(&path, Vec::new());
+                assert!(saved.is_err(), "an export passed on what is damaged");
+                let checked = tool::check(&path);
+                assert!(
+                    !checked.is_ok_and(|report| report.is_sound()),
+                    "a check found nothing"
+                );
                 assert!(
                     fs::read(&path).expect("reads") == bytes,
                     "a refused file was changed"
