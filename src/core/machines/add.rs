@@ -12,7 +12,7 @@ use crate::model::state::{Cause, transition};
 use crate::model::{
     Anchor, Evidence, FieldChange, FieldError, Machine, MachineId, Patch, StateKind, What,
 };
-use crate::store::Expect;
+use crate::store::{Expect, StoreError};
 
 use super::{free_name, handle, next_show};
 
@@ -52,6 +52,19 @@ pub(in crate::core) fn plan(view: &View, add: &AddMachine) -> Result<Plan, Refus
     Ok(plan)
 }
 
+/// Somebody registered the machine between the look-up and now: the plan has to be made anew.
+fn overtaken(view: &View, evidence: &Evidence) -> Result<Option<Refusal>, Refusal> {
+    let (anchor, holder) = match look_up(view, evidence)? {
+        Resolution::New => return Ok(None),
+        Resolution::Known { machine, by } => (by, machine),
+        Resolution::Conflict { machine, claims } => match claims.into_iter().next() {
+            Some((anchor, _)) => (anchor, machine),
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(StoreError::Taken { anchor, holder }.into()))
+}
+
 /// A new machine with everything that it claims; its record is not in the plan yet.
 pub(super) fn register(
     view: &View,
@@ -62,7 +75,9 @@ pub(super) fn register(
     let name = free_name(view, evidence.primary_mac)?;
     let machine = Machine::register(id, evidence, name.clone(), source, view.now);
     let mut plan = Plan::about(&machine, 0);
-    plan.claim(view, &[], &machine.identity, &[])?;
+    if let Err(refusal) = plan.claim(view, &[], &machine.identity, &[]) {
+        return Err(overtaken(view, evidence)?.unwrap_or(refusal));
+    }
     plan.expect.push(Expect::Free(Anchor::Name(name), None));
     let mac = machine.identity.primary_mac;
     plan.diff
