@@ -6,6 +6,8 @@
 //! - [`store`]: what is kept, in atomic commits, with the events that changed it.
 //! - [`core`]: commands in, events out. The policy, the clock, telemetry and configuration.
 //! - [`api`]: the people's API as types.
+//! - [`net`]: the wire: frames, the floating IP, DHCP and TFTP.
+//! - [`boot`]: all that a booting machine fetches.
 //! - [`web`]: serves the API and the page.
 //! - [`cli`]: the command line, a client of the API.
 //! - [`demo`]: invented machines.
@@ -14,6 +16,8 @@
 
 #[cfg(feature = "server")]
 pub mod api;
+#[cfg(feature = "server")]
+pub mod boot;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
@@ -25,6 +29,8 @@ pub mod demo;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod model;
+#[cfg(feature = "server")]
+pub mod net;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]

@@ -3,6 +3,7 @@
 //! Everything here is pure: no I/O, no async, no clock of its own. Bytes and words become these types
 //! once, at the edge, and a value of these types cannot be wrong.
 
+pub mod boot;
 pub mod edit;
 pub mod event;
 pub mod field;
@@ -11,9 +12,12 @@ pub mod ids;
 pub mod mac;
 pub mod machine;
 pub mod names;
+pub mod network;
 pub mod setting;
 pub mod state;
+pub mod trace;
 
+pub use boot::{Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung, decide};
 pub use edit::{Field, Patch, Pending};
 pub use event::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
 pub use field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
@@ -22,5 +26,6 @@ pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId};
 pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;
+pub use network::{Lease, LinkName, Network, NetworkConfig};
 pub use setting::{Setting, SettingKey};
 pub use state::{State, StateKind};

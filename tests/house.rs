@@ -21,13 +21,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &["model", "store"]),
     ("api", &["model"]),
     ("net", &["model", "core"]),
+    ("boot", &["model", "core"]),
     ("web", &["model", "core", "api"]),
     ("cli", &["api"]),
     ("demo", &["model", "core"]),
     ("lab", &[]),
     (
         "daemon",
-        &["model", "store", "core", "api", "net", "web", "cli", "demo"],
+        &["model", "store", "core", "api", "net", "boot", "web", "cli", "demo"],
     ),
     ("main", &["cli", "daemon"]),
 ];

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::boot::BootRecord;
 use super::edit::Pending;
 use super::field::{FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
 use super::identity::Identity;
@@ -28,6 +29,9 @@ pub struct Machine {
     /// Proved by a finished workflow or a call home.
     #[serde(default)]
     pub observed: Observed,
+    /// How it boots the network.
+    #[serde(default)]
+    pub boot: BootRecord,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
     pub metadata: Metadata,
@@ -50,6 +54,7 @@ impl Machine {
             config: Config::new(memorable_name),
             pending: None,
             observed: Observed::default(),
+            boot: BootRecord::default(),
             lock: None,
             metadata: Metadata {
                 created_at: now,

@@ -1,0 +1,1 @@
+//! The machine plane by plain HTTP.

@@ -1,0 +1,1 @@
+//! iPXE scripts, rendered per machine.

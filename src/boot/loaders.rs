@@ -1,0 +1,1 @@
+//! Which loader a machine gets.

@@ -1,0 +1,14 @@
+//! The wire: frames, addresses and the protocols by which a machine finds us.
+//!
+//! Each protocol is a plain state machine, `(state, input, now) -> outputs`; the sockets and timers around it
+//! are thin loops that `daemon` starts.
+//!
+//! - [`link`]: raw frames of one link. - [`arp`]: address resolution, built and parsed. - [`floating_ip`]: the address
+//!   that is held beside the host's own. - [`dhcp`]: what a machine is told when it asks. - [`tftp`]: the files it fetches
+//!   first.
+
+pub mod arp;
+pub mod dhcp;
+pub mod floating_ip;
+pub mod link;
+pub mod tftp;
