@@ -17,7 +17,9 @@ pub mod setting;
 pub mod state;
 pub mod trace;
 
-pub use boot::{Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung, decide};
+pub use boot::{
+    Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung, decide,
+};
 pub use edit::{Field, Patch, Pending};
 pub use event::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
 pub use field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};

@@ -28,7 +28,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lab", &[]),
     (
         "daemon",
-        &["model", "store", "core", "api", "net", "boot", "web", "cli", "demo"],
+        &[
+            "model", "store", "core", "api", "net", "boot", "web", "cli", "demo",
+        ],
     ),
     ("main", &["cli", "daemon"]),
 ];

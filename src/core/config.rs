@@ -19,6 +19,8 @@ pub use error::{ConfigError, ConfigErrors, Origin};
 use keys::{KEYS, Key};
 use value::{Raw, Value};
 
+use crate::model::LinkName;
+
 /// Where the file lies when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/dragonfly/config.toml";
 /// What every variable of the environment begins with.
@@ -76,6 +78,9 @@ pub struct Config {
     pub socket: SocketConfig,
     pub log: LogConfig,
     pub store: StoreConfig,
+    pub net: NetConfig,
+    /// The folder with the boot loaders of the distribution.
+    pub loaders: PathBuf,
     /// Things worth knowing that stopped nothing.
     pub notes: Vec<String>,
     entries: Vec<Entry>,
@@ -111,6 +116,20 @@ pub struct StoreConfig {
     pub journal_bytes: u64,
     /// As much as objects take in memory that were read.
     pub cache_bytes: u64,
+}
+
+/// The machines' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetConfig {
+    /// The links that are served; none means that nothing goes out on any wire.
+    pub links: Vec<LinkName>,
+    /// Where booting machines fetch scripts and files.
+    pub http_port: u16,
+}
+
+impl NetConfig {
+    /// Stands for every real Ethernet link.
+    pub const AUTO: &str = "auto";
 }
 
 /// One key as it ended up.
@@ -256,6 +275,11 @@ impl Sources {
                 journal_bytes: self.number("store.journal"),
                 cache_bytes: self.number("store.cache"),
             },
+            net: NetConfig {
+                links: self.links(),
+                http_port: self.port("net.http_port"),
+            },
+            loaders: self.path("boot.loaders"),
             notes: self.notes,
         })
     }
@@ -277,6 +301,20 @@ impl Sources {
     fn number(&self, key: &str) -> u64 {
         match self.values.get(key) {
             Some((Value::Size(number) | Value::Mode(number), _)) => *number,
+            _ => 0,
+        }
+    }
+
+    fn links(&self) -> Vec<LinkName> {
+        match self.values.get("net.links") {
+            Some((Value::Links(all), _)) => all.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn port(&self, key: &str) -> u16 {
+        match self.values.get(key) {
+            Some((Value::Port(port), _)) => *port,
             _ => 0,
         }
     }

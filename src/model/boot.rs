@@ -33,7 +33,10 @@ impl Arch {
 
     /// Whether the client wants a URL and not a file name.
     pub const fn is_http(self) -> bool {
-        matches!(self.0, 15 | 16 | 18 | 19 | 20 | 23 | 24 | 26 | 28 | 30 | 38 | 40)
+        matches!(
+            self.0,
+            15 | 16 | 18 | 19 | 20 | 23 | 24 | 26 | 28 | 30 | 38 | 40
+        )
     }
 }
 
@@ -85,7 +88,9 @@ impl fmt::Display for Platform {
 }
 
 /// Which build of iPXE a machine gets; some cards work with one and hang in another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LoaderChoice {
     /// What fits most machines of its platform; the next one when no script was fetched after it.
@@ -100,7 +105,9 @@ pub enum LoaderChoice {
 }
 
 /// A step of the fallback ladder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// A proxy offer with option 43: the client is told to boot at once.
@@ -222,7 +229,13 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
         return decision(Boot::Once(once.clone()), "a person asked for this boot");
     }
     match request.idle {
-        Idle::Local => decision(Boot::Local, "nothing is to be done, so it boots its own disk"),
-        Idle::Silence => decision(Boot::Silence, "nothing is to be done, and this network stays silent then"),
+        Idle::Local => decision(
+            Boot::Local,
+            "nothing is to be done, so it boots its own disk",
+        ),
+        Idle::Silence => decision(
+            Boot::Silence,
+            "nothing is to be done, and this network stays silent then",
+        ),
     }
 }

@@ -29,6 +29,10 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Bytes, with or without a unit, from the first to the second.
     Size(u64, u64),
+    /// Names of network links, or `auto` for every real Ethernet link; may be empty.
+    Links,
+    /// A TCP port.
+    Port,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -106,6 +110,30 @@ pub const KEYS: &[Key] = &[
         default: "\"256 MiB\"",
         example: "\"256 MiB\"",
         help: "memory for machines that were read; the others are read from disk",
+    },
+    Key {
+        name: "net.links",
+        env: "DRAGONFLY_NET_LINKS",
+        kind: Kind::Links,
+        default: "[]",
+        example: "[\"eth0\"]",
+        help: "links whose machines are booted, or auto for every Ethernet link; nothing goes out on any other",
+    },
+    Key {
+        name: "net.http_port",
+        env: "DRAGONFLY_NET_HTTP_PORT",
+        kind: Kind::Port,
+        default: "3080",
+        example: "3080",
+        help: "where booting machines fetch scripts and files, on the served links alone",
+    },
+    Key {
+        name: "boot.loaders",
+        env: "DRAGONFLY_BOOT_LOADERS",
+        kind: Kind::Path,
+        default: "\"/usr/lib/ipxe\"",
+        example: "\"/usr/lib/ipxe\"",
+        help: "the folder with the boot loaders of Debian's package ipxe; your own go into boot/ of the data folder",
     },
 ];
 

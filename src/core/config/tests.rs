@@ -278,3 +278,26 @@ proptest::proptest! {
         drop(file::parse(Path::new("x"), &text));
     }
 }
+
+#[test_case("net.links = ['eth0', 'lan0.10']", "[\"eth0\", \"lan0.10\"]"; "a list")]
+#[test_case("net.links = 'auto'", "[\"auto\"]"; "one word")]
+#[test_case("net.links = []", "[]"; "none")]
+fn links_are_a_list_that_may_be_empty(text: &str, shown: &str) {
+    let config = with_file(text).unwrap();
+    let entry = config.entries().iter().find(|e| e.key.name == "net.links");
+    assert_eq!(entry.unwrap().shown, shown);
+}
+
+#[test]
+fn nothing_goes_out_on_any_link_that_nobody_named() {
+    assert!(with_file("").unwrap().net.links.is_empty());
+}
+
+#[test_case("net.links = ['eth 0']", "no name of a network link"; "a space")]
+#[test_case("net.links = ['eth0', 'eth0']", "names eth0 twice"; "twice")]
+#[test_case("net.http_port = 0", "'0' is not a port"; "port zero")]
+#[test_case("net.http_port = 70000", "'70000' is not a port"; "a port too high")]
+fn a_wrong_wire_is_told_where_it_stands(text: &str, why: &str) {
+    let words = complaint(text);
+    assert!(words.contains(why), "{words}");
+}

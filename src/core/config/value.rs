@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use super::error::Origin;
 use super::keys::{Key, Kind, nearest};
 use super::shown;
+use crate::model::{FieldError, LinkName};
 
 /// As many addresses as one daemon listens on.
 const MAX_LISTEN: usize = 16;
+/// As many links as one daemon serves; each has a raw socket and two kernel sockets.
+const MAX_LINKS: usize = 64;
 /// `sun_path` holds 108 bytes, the last of them zero.
 const MAX_SOCKET_PATH: usize = 107;
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -67,6 +70,8 @@ pub(super) enum Value {
     Mode(u64),
     Text(String),
     Size(u64),
+    Links(Vec<LinkName>),
+    Port(u16),
 }
 
 impl Value {
@@ -81,6 +86,8 @@ impl Value {
             Kind::Level => level(raw.text()?).map(Self::Text),
             Kind::OneOf(words) => one_of(words, raw.text()?).map(Self::Text),
             Kind::Size(low, high) => size(raw.text()?, low, high).map(Self::Size),
+            Kind::Links => links(raw).map(Self::Links),
+            Kind::Port => port(raw.text()?).map(Self::Port),
         }
     }
 }
@@ -97,6 +104,11 @@ impl fmt::Display for Value {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Size(bytes) if bytes % (1 << 20) == 0 => write!(f, "\"{} MiB\"", bytes >> 20),
             Self::Size(number) => write!(f, "{number}"),
+            Self::Links(all) => {
+                let all: Vec<_> = all.iter().map(|link| format!("\"{link}\"")).collect();
+                write!(f, "[{}]", all.join(", "))
+            }
+            Self::Port(port) => write!(f, "{port}"),
         }
     }
 }
@@ -166,6 +178,38 @@ fn listen(raw: &Raw) -> Result<Vec<SocketAddr>, String> {
         (_, Some((_, address))) => Err(format!("names {address} twice")),
         _ => Ok(all),
     }
+}
+
+fn links(raw: &Raw) -> Result<Vec<LinkName>, String> {
+    let mut all = Vec::new();
+    match raw {
+        Raw::List(items) => {
+            for item in items {
+                all.extend(links(item)?);
+            }
+        }
+        one => {
+            for word in one.text()?.split(',').map(str::trim) {
+                if !word.is_empty() {
+                    all.push(word.parse().map_err(|error: FieldError| error.reason)?);
+                }
+            }
+        }
+    }
+    let twice = (1..all.len()).find(|at| all[..*at].contains(&all[*at]));
+    match twice {
+        Some(at) => Err(format!("names {} twice", all[at])),
+        None if all.len() > MAX_LINKS => Err(format!(
+            "names {} links, {MAX_LINKS} is the limit",
+            all.len()
+        )),
+        None => Ok(all),
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let number = text.parse::<u16>().ok().filter(|port| *port > 0);
+    number.ok_or_else(|| format!("'{}' is not a port: from 1 to 65535", text.escape_debug()))
 }
 
 fn address(word: &str) -> Result<SocketAddr, String> {
