@@ -6,11 +6,12 @@
 //! same machines. It knows no other room.
 //!
 //! - [`net`]: namespaces, the bridge, cables. - [`foreign`]: dnsmasq, Kea, isc-dhcp and their leases.
-//! - [`vm`]: machines by profile. - [`accel`]: KVM, where it works. - [`forward`]: a port of a host, here.
+//! - [`dragonfly`]: the daemon under test. - [`vm`]: machines by profile. - [`accel`]: KVM, where it works. - [`forward`]: a port of a host, here.
 //! - `state`: what is written down. - `process`: what was started. - `tools`: where programs are.
 
 pub mod accel;
 mod capture;
+pub mod dragonfly;
 mod error;
 pub mod foreign;
 pub mod forward;
@@ -26,6 +27,7 @@ mod wait;
 use std::{net::Ipv4Addr, process::Command, time::Duration};
 
 pub use capture::Capture;
+pub use dragonfly::Dragonfly;
 pub use error::LabError;
 pub use foreign::{Foreign, ForeignServer, Lease};
 pub use net::{Host, Netns};
