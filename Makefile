@@ -17,13 +17,13 @@ help: ## print this list
 	| while IFS='|' read -r name text; do printf '  %-10s  %s\n' "$$name" "$$text"; done
 	@printf '\nEach one installs what it lacks (Debian) and builds what it needs.\n'
 
-run: build ## start it here and print its URL; Ctrl-C stops it; FOR=5 stops after 5 s; PORT=, DIR=
+run: build ## the lab: it boots two bare machines beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
 	@FOR='$(FOR)' PORT='$(PORT)' DIR='$(DIR)' ONLY='$(ONLY)' scripts/run
 
-test: setup ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
+test: setup lab-tools ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
 	@scripts/test
 
-test-long: lab-tools test ## the above, then the long tests
+test-long: test ## the above, then the long tests
 	@scripts/test long
 
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
@@ -35,8 +35,8 @@ bench: setup ## speed against peers; ONLY=store or ONLY=api for one
 fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=
 	@scripts/fuzz '$(ONLY)'
 
-build: setup ## the release binary, target/release/dragonfly
-	@cargo build --locked --release
+build: setup ## the release binaries, target/release/dragonfly and dragonfly-lab
+	@cargo build --locked --release --features lab --bins
 
 lab: setup ## set up the lab under build/lab and build dragonfly-lab (docs/lab.md)
 	@scripts/setup-lab

@@ -32,6 +32,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show it all: the daemon beside a DHCP server, and bare machines that boot from it
+    Run(Run),
     /// Make a lab, and hold it until Ctrl-C
     Up(Up),
     /// Take down a lab: its machines, its servers, its network, its files
@@ -57,6 +59,28 @@ pub(crate) struct WhichLab {
     /// The lab's name; may be left out when only one is up
     #[arg(long, value_name = "LAB")]
     pub lab: Option<String>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Run {
+    /// The DHCP server that is already there: dnsmasq, kea, isc-dhcp or none
+    #[arg(long, default_value_t)]
+    pub foreign: Foreign,
+    /// The daemon's binary [default: `dragonfly` beside this program]
+    #[arg(long, value_name = "FILE")]
+    pub daemon: Option<PathBuf>,
+    /// Where the daemon's API answers here; the next free port is taken when this one is not
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// A machine to switch on: bios, uefi, uefi-http or arm64; may be repeated
+    #[arg(long = "machine", value_name = "PROFILE", default_values_t = crate::run::SHOWN)]
+    pub machines: Vec<Profile>,
+    /// End when every machine has fetched its script
+    #[arg(long)]
+    pub until_booted: bool,
+    /// End after so many seconds; with --until-booted it is a failure then
+    #[arg(long, value_name = "SECONDS")]
+    pub within: Option<u64>,
 }
 
 #[derive(Debug, Group)]

@@ -13,7 +13,7 @@ use crate::{
     console,
 };
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Waits that only a person, or the end of the lab, ends.
 const A_YEAR: Duration = Duration::from_hours(365 * 24);
@@ -23,6 +23,7 @@ const PORTS: u16 = 20;
 pub(crate) fn run(args: Args, stop: &Stop) -> Result<ExitCode, Failure> {
     let told = Told { json: args.json };
     match args.command {
+        Command::Run(args) => crate::run::run(&args, stop),
         Command::Up(up) => hold(&up, &told, stop),
         Command::Down(down) => take_down(&down, &told),
         Command::Status => status(&told),

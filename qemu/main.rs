@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod console;
+mod run;
 
 use std::process::ExitCode;
 
