@@ -14,6 +14,7 @@ pub mod machine;
 pub mod names;
 pub mod network;
 pub mod setting;
+pub mod sighting;
 pub mod state;
 pub mod trace;
 
@@ -28,6 +29,7 @@ pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId};
 pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;
-pub use network::{Lease, LinkName, Network, NetworkConfig};
+pub use network::{Lease, LinkName, Network, NetworkConfig, NetworkPatch};
 pub use setting::{Setting, SettingKey};
+pub use sighting::Sighting;
 pub use state::{State, StateKind};

@@ -16,6 +16,7 @@ mod read_model;
 pub mod redb;
 pub mod tool;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Actor, Anchor, Conflict, ConflictId, CorrelationId, Cursor, Event, Machine, MachineId,
-    RequestId, Setting, SettingKey, StateKind, Subject, Tag, What,
+    Actor, Anchor, Conflict, ConflictId, CorrelationId, Cursor, Event, Lease, LinkName, Machine,
+    MachineId, Network, RequestId, Setting, SettingKey, StateKind, Subject, Tag, What,
 };
 
 /// As many expectations, changes and events as one commit may hold together (etcd's default).
@@ -90,6 +91,9 @@ pub enum Key {
     Conflict(ConflictId),
     /// The answer that was given to an idempotency key.
     Answer(String),
+    Network(LinkName),
+    /// An address that was given out on a link.
+    Lease(LinkName, Ipv4Addr),
 }
 
 /// One object. Cheap to clone: the body is shared.
@@ -100,6 +104,8 @@ pub enum Object {
     Setting(Arc<Setting>),
     Conflict(Arc<Conflict>),
     Answer(Arc<Answer>),
+    Network(Arc<Network>),
+    Lease(Arc<Lease>),
 }
 
 impl Object {
@@ -109,6 +115,8 @@ impl Object {
             Self::Setting(setting) => Key::Setting(setting.key.clone()),
             Self::Conflict(conflict) => Key::Conflict(conflict.id),
             Self::Answer(answer) => Key::Answer(answer.scope.clone()),
+            Self::Network(network) => Key::Network(network.link.clone()),
+            Self::Lease(lease) => Key::Lease(lease.link.clone(), lease.address),
         }
     }
 }
@@ -125,7 +133,8 @@ pub struct Answer {
     pub receipt: serde_json::Value,
 }
 
-/// An object with its version: 1 at its first commit, one more at each that changes it, never a gap.
+/// An object with its version: 1 at its first commit, one more at each that changes it, never a gap. A lease that was
+/// deleted begins anew, since there may be a hundred thousand of them and nobody waits for one of their versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub version: u64,
@@ -206,6 +215,10 @@ pub enum Index {
     Settings,
     Conflicts,
     Answers,
+    /// Networks by the name of their link.
+    Networks,
+    /// The leases of one link, by address.
+    Leases(LinkName),
 }
 
 /// A place in an index, to go on from. Opaque outside.
@@ -240,6 +253,8 @@ pub struct Counts {
     pub settings: usize,
     pub conflicts: usize,
     pub answers: usize,
+    pub networks: usize,
+    pub leases: usize,
     pub by_state: Vec<(StateKind, usize)>,
 }
 
@@ -342,5 +357,7 @@ fn key_text(key: &Key) -> String {
         Key::Setting(key) => format!("setting {key}"),
         Key::Conflict(id) => format!("conflict {id}"),
         Key::Answer(scope) => format!("answer {scope}"),
+        Key::Network(link) => format!("network {link}"),
+        Key::Lease(link, address) => format!("lease {address} of network {link}"),
     }
 }

@@ -166,6 +166,7 @@ fn content(state: &Naive) -> Content {
         Index::Settings,
         Index::Conflicts,
         Index::Answers,
+        Index::Networks,
     ];
     let walks = indexes.iter().flat_map(|by| state.walk(by, false));
     let every = EventQuery::default();

@@ -3,7 +3,7 @@
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::model::identity::Resolution;
-use crate::model::{ActorKind, MachineId, ReceiptId, Subject};
+use crate::model::{ActorKind, MacAddr, MachineId, ReceiptId, Subject};
 use crate::store::{Change, Commit, Committed, Expect, Key, NewEvent, StoreError};
 
 use super::answer::{self, Slot};
@@ -101,6 +101,7 @@ impl Core {
         if call.dry_run {
             return Ok(receipt);
         }
+        let before = self.macs_of_deleted(call);
         let mut commit = Commit {
             events: events(call, &plan, now),
             expect: plan.expect,
@@ -111,12 +112,12 @@ impl Core {
             commit.expect.push(Expect::Version(answer.key(), found));
             commit.changes.push(Change::Put(answer));
         }
-        if !commit.changes.is_empty() {
+        if !commit.changes.is_empty() || !commit.events.is_empty() {
             let committed = self.store().commit(commit).await?;
             complete(&mut receipt, committed);
             self.settle_after(call, &receipt).await;
         }
-        self.tell_telemetry(call, &receipt);
+        self.tell_memory(call, &receipt, &before);
         Ok(receipt)
     }
 
@@ -141,11 +142,35 @@ impl Core {
         }
     }
 
-    /// What telemetry has to know of a command that was carried out.
-    fn tell_telemetry(&self, call: &Call, receipt: &Receipt) {
+    /// The cards of a machine that is about to be deleted.
+    fn macs_of_deleted(&self, call: &Call) -> Vec<MacAddr> {
+        match &call.command {
+            Command::DeleteMachine { machine } => self.macs_of(*machine),
+            _ => Vec::new(),
+        }
+    }
+
+    fn macs_of(&self, machine: MachineId) -> Vec<MacAddr> {
+        let found = self.machine_by_id(machine);
+        let macs = found.map(|(machine, _)| machine.identity.all_macs.iter().copied().collect());
+        macs.unwrap_or_default()
+    }
+
+    /// What the rings and lists in memory have to know of a command that was carried out.
+    fn tell_memory(&self, call: &Call, receipt: &Receipt, deleted: &[MacAddr]) {
+        if let Command::CheckIn { .. } | Command::AddMachine(_) | Command::Approve { .. } =
+            &call.command
+            && let Subject::Machine(machine) = receipt.subject
+        {
+            let macs = self.macs_of(machine);
+            macs.into_iter().for_each(|mac| self.seen().forget(mac));
+        }
         match (&call.command, &receipt.subject) {
             (Command::CheckIn { .. }, Subject::Machine(machine)) => self.telemetry().seen(*machine),
-            (Command::DeleteMachine { machine }, _) => self.telemetry().forget(*machine),
+            (Command::DeleteMachine { machine }, _) => {
+                self.telemetry().forget(*machine);
+                deleted.iter().for_each(|mac| self.traces().forget(*mac));
+            }
             (Command::MergeMachines { absorb, .. }, _) => self.telemetry().forget(*absorb),
             _ => {}
         }
@@ -155,7 +180,7 @@ impl Core {
     pub(super) fn receipt(&self, call: &Call, plan: &Plan) -> Receipt {
         let status = if call.dry_run {
             ReceiptStatus::DryRun
-        } else if plan.changes.is_empty() {
+        } else if plan.changes.is_empty() && plan.events.is_empty() {
             ReceiptStatus::Unchanged
         } else {
             ReceiptStatus::Accepted
@@ -187,8 +212,13 @@ impl Core {
             | Command::UnlockMachine { machine }
             | Command::DeleteMachine { machine }
             | Command::SplitMachine { machine, .. }
+            | Command::BootOnce { machine, .. }
+            | Command::TakeBoot { machine, .. }
+            | Command::SetLoader { machine, .. }
+            | Command::NoteBoot { machine, .. }
             | Command::MergeMachines { keep: machine, .. } => turn_of(*machine),
             Command::AddMachine(add) => turn_of_byte(add.mac.octets()[5]),
+            Command::Approve { mac } => turn_of_byte(mac.octets()[5]),
             Command::CheckIn { evidence, .. } => {
                 let view = self.view(call);
                 match machines::add::look_up(&view, evidence)? {
@@ -197,7 +227,11 @@ impl Core {
                     Resolution::Conflict { .. } => CONFLICT_TURN,
                 }
             }
-            Command::SetSetting { .. } | Command::ResetSetting { .. } | Command::TrimEvents => 1,
+            Command::SetNetwork { .. }
+            | Command::HoldAddress { .. }
+            | Command::SetSetting { .. }
+            | Command::ResetSetting { .. }
+            | Command::TrimEvents => 1,
         };
         Ok(self.inner.turns.0[place].lock().await)
     }
@@ -244,6 +278,7 @@ pub(super) fn complete(receipt: &mut Receipt, committed: Committed) {
         Subject::Machine(id) => Some(Key::Machine(*id)),
         Subject::Setting(key) => Some(Key::Setting(key.clone())),
         Subject::Conflict(id) => Some(Key::Conflict(*id)),
+        Subject::Network(link) => Some(Key::Network(link.clone())),
         Subject::Appliance => None,
     };
     let mut versions = committed.versions.into_iter();

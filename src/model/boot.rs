@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::field::{FieldError, quoted};
 use super::machine::Machine;
 use super::network::{Admit, Idle};
 
@@ -104,6 +105,25 @@ pub enum LoaderChoice {
     Signed,
 }
 
+impl LoaderChoice {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Firmware, Self::Full, Self::Signed];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Firmware => "firmware",
+            Self::Full => "full",
+            Self::Signed => "signed",
+        }
+    }
+}
+
+impl fmt::Display for LoaderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// A step of the fallback ladder.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -157,6 +177,13 @@ pub struct BootRecord {
     pub at: Option<Timestamp>,
 }
 
+impl BootRecord {
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 fn is_auto(choice: &LoaderChoice) -> bool {
     *choice == LoaderChoice::Auto
 }
@@ -177,6 +204,92 @@ pub enum Once {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         cmdline: String,
     },
+}
+
+impl Once {
+    /// As many bytes as a URL may have.
+    pub const MAX_URL: usize = 2048;
+    /// What Linux takes on x86 and arm64.
+    pub const MAX_CMDLINE: usize = 2048;
+    pub const MAX_INITRDS: usize = 8;
+
+    /// Whether it can be written into a script, one command a line, and mean what it says.
+    pub fn check(&self) -> Result<(), FieldError> {
+        match self {
+            Self::Shell => Ok(()),
+            Self::Chain { url } => check_url("url", url),
+            Self::Kernel {
+                kernel,
+                initrds,
+                cmdline,
+            } => {
+                check_url("kernel", kernel)?;
+                if initrds.len() > Self::MAX_INITRDS {
+                    let (count, limit) = (initrds.len(), Self::MAX_INITRDS);
+                    let reason =
+                        format!("{count} initial RAM disks are too many, {limit} is the limit");
+                    return Err(FieldError::new("initrds", reason, URL));
+                }
+                initrds
+                    .iter()
+                    .try_for_each(|initrd| check_url("initrds", initrd))?;
+                check_cmdline(cmdline)
+            }
+        }
+    }
+}
+
+const URL: &str = "http://10.0.0.1/boot/custom.ipxe";
+
+fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
+    let wrong = |reason: String| Err(FieldError::new(field, reason, URL));
+    let schemes = ["http://", "https://", "tftp://"];
+    let Some(rest) = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)) else {
+        return wrong(format!(
+            "{} does not begin with http://, https:// or tftp://",
+            quoted(url)
+        ));
+    };
+    if url.len() > Once::MAX_URL {
+        let (length, limit) = (url.len(), Once::MAX_URL);
+        return wrong(format!("{length} bytes are too many, {limit} is the limit"));
+    }
+    if rest.is_empty() || rest.starts_with(['/', ':', '?', '#', '@']) {
+        return wrong(format!("{} names no host", quoted(url)));
+    }
+    if let Some(bad) = url.chars().find(|c| !c.is_ascii_graphic()) {
+        let bad = quoted(&bad.to_string());
+        return wrong(format!("{bad} has to be written with per cent signs"));
+    }
+    Ok(())
+}
+
+fn check_cmdline(cmdline: &str) -> Result<(), FieldError> {
+    let wrong = |reason: String| Err(FieldError::new("cmdline", reason, "console=ttyS0 quiet"));
+    if cmdline.len() > Once::MAX_CMDLINE {
+        let (length, limit) = (cmdline.len(), Once::MAX_CMDLINE);
+        return wrong(format!("{length} bytes are too many, {limit} is the limit"));
+    }
+    if let Some(bad) = cmdline.chars().find(|c| !matches!(c, ' '..='~')) {
+        let bad = quoted(&bad.to_string());
+        return wrong(format!("{bad} is not printable ASCII"));
+    }
+    // iPXE ends a command at these words, and takes what follows for another command or for a comment.
+    let ends = |word: &&str| matches!(*word, "&&" | "||" | ";") || word.starts_with('#');
+    match cmdline.split(' ').find(ends) {
+        Some(word) => wrong(format!("the word {} ends a command in iPXE", quoted(word))),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell => f.write_str("the iPXE shell"),
+            Self::Chain { url } => f.write_str(url),
+            Self::Kernel { kernel, .. } => write!(f, "the kernel {kernel}"),
+        }
+    }
 }
 
 /// Who asks, and under which rules of its network.

@@ -130,7 +130,7 @@ fn given_or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 }
 
 /// A field that tells "not given" from "given as null".
-mod nullable {
+pub(super) mod nullable {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(
@@ -138,7 +138,7 @@ mod nullable {
         clippy::ref_option,
         reason = "absent, null and a value are three"
     )]
-    pub(super) fn serialize<S: Serializer, T: Serialize>(
+    pub(in crate::model) fn serialize<S: Serializer, T: Serialize>(
         value: &Option<Option<T>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -149,7 +149,7 @@ mod nullable {
     }
 
     #[expect(clippy::option_option, reason = "absent, null and a value are three")]
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         deserializer: D,
     ) -> Result<Option<Option<T>>, D::Error> {
         Option::deserialize(deserializer).map(Some)

@@ -1,14 +1,19 @@
 //! Domain events: what happened, to what, by whom, and because of what.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::boot::{LoaderChoice, Once};
 use super::field::{FieldError, quoted};
-use super::{Anchor, ConflictId, CorrelationId, MachineId, RequestId, SettingKey, StateKind};
+use super::trace::Step;
+use super::{
+    Anchor, ConflictId, CorrelationId, LinkName, MachineId, RequestId, SettingKey, StateKind,
+};
 
 /// The layout of an event's record; grows when its meaning changes.
 pub const EVENT_FORMAT: u16 = 1;
@@ -121,6 +126,7 @@ pub enum Subject {
     Machine(MachineId),
     Setting(SettingKey),
     Conflict(ConflictId),
+    Network(LinkName),
     /// Dragonfly as a whole.
     Appliance,
 }
@@ -207,6 +213,33 @@ pub enum What {
         into: MachineId,
         diff: Vec<FieldChange>,
     },
+    /// A milestone of a boot; the rest of its trace is telemetry.
+    #[serde(rename = "machine.boot")]
+    Boot { step: Step },
+    /// A person said what the machine boots next, once.
+    #[serde(rename = "machine.boot_ordered")]
+    BootOrdered { once: Once },
+    #[serde(rename = "machine.boot_cancelled")]
+    BootCancelled { once: Once },
+    /// The machine fetched its script; with the order that was in it, if there was one.
+    #[serde(rename = "machine.boot_taken")]
+    BootTaken {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        once: Option<Once>,
+        diff: Vec<FieldChange>,
+    },
+    #[serde(rename = "machine.loader_chosen")]
+    LoaderChosen {
+        from: LoaderChoice,
+        to: LoaderChoice,
+    },
+    #[serde(rename = "network.changed")]
+    NetworkChanged { diff: Vec<FieldChange> },
+    /// The floating IP of a network was claimed.
+    #[serde(rename = "network.address_held")]
+    AddressHeld { address: Ipv4Addr },
+    #[serde(rename = "network.address_released")]
+    AddressReleased { address: Ipv4Addr },
     #[serde(rename = "conflict.found")]
     ConflictFound { claims: Vec<(Anchor, MachineId)> },
     #[serde(rename = "conflict.settled")]
@@ -235,6 +268,14 @@ impl What {
             Self::Deleted { .. } => "machine.deleted",
             Self::Merged { .. } => "machine.merged",
             Self::Split { .. } => "machine.split",
+            Self::Boot { .. } => "machine.boot",
+            Self::BootOrdered { .. } => "machine.boot_ordered",
+            Self::BootCancelled { .. } => "machine.boot_cancelled",
+            Self::BootTaken { .. } => "machine.boot_taken",
+            Self::LoaderChosen { .. } => "machine.loader_chosen",
+            Self::NetworkChanged { .. } => "network.changed",
+            Self::AddressHeld { .. } => "network.address_held",
+            Self::AddressReleased { .. } => "network.address_released",
             Self::ConflictFound { .. } => "conflict.found",
             Self::ConflictSettled { .. } => "conflict.settled",
             Self::SettingChanged { .. } => "setting.changed",
@@ -249,6 +290,7 @@ mod tests {
     use test_case::test_case;
 
     use super::*;
+    use crate::model::trace::{Mark, Stage};
 
     #[test_case(0, "e0000000000000")]
     #[test_case(255, "e00000000000ff")]
@@ -312,7 +354,7 @@ mod tests {
             What::ConflictSettled {
                 how: "merged".into(),
             },
-            What::SettingChanged { diff },
+            What::SettingChanged { diff: diff.clone() },
             What::Trimmed {
                 removed: 3,
                 floor: Cursor::from_raw(3),
@@ -322,6 +364,44 @@ mod tests {
                 mode: "demo".into(),
             },
         ]
+        .into_iter()
+        .chain(of_the_network_boot(diff))
+        .collect()
+    }
+
+    fn of_the_network_boot(diff: Vec<FieldChange>) -> Vec<What> {
+        let once = Once::Chain {
+            url: "http://10.0.0.1/x.ipxe".into(),
+        };
+        let step = Step {
+            at: Timestamp::UNIX_EPOCH,
+            stage: Stage::Script,
+            mark: Mark::ScriptGiven,
+            link: Some("eth0".parse().unwrap()),
+            text: "auto.ipxe".into(),
+            why: "a person asked for this boot".into(),
+        };
+        let address = Ipv4Addr::new(10, 0, 0, 2);
+        vec![
+            What::Boot { step },
+            What::BootOrdered { once: once.clone() },
+            What::BootCancelled { once: once.clone() },
+            What::BootTaken {
+                once: Some(once),
+                diff: diff.clone(),
+            },
+            What::BootTaken {
+                once: None,
+                diff: diff.clone(),
+            },
+            What::LoaderChosen {
+                from: LoaderChoice::Auto,
+                to: LoaderChoice::Full,
+            },
+            What::NetworkChanged { diff },
+            What::AddressHeld { address },
+            What::AddressReleased { address },
+        ]
     }
 
     #[test]
@@ -330,6 +410,7 @@ mod tests {
             Subject::Machine(MachineId(uuid::Uuid::from_u128(7))),
             Subject::Setting("site.name".parse().unwrap()),
             Subject::Conflict(ConflictId(uuid::Uuid::from_u128(8))),
+            Subject::Network("eth0".parse().unwrap()),
             Subject::Appliance,
         ];
         for (what, subject) in one_of_each().into_iter().zip(subjects.into_iter().cycle()) {

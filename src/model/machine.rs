@@ -30,7 +30,7 @@ pub struct Machine {
     #[serde(default)]
     pub observed: Observed,
     /// How it boots the network.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BootRecord::is_empty")]
     pub boot: BootRecord,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,

@@ -1,5 +1,8 @@
 //! A network that Dragonfly serves: one link, what is given out on it, and the floating IP that it holds there.
 
+mod patch;
+pub mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -10,17 +13,54 @@ use serde::{Deserialize, Serialize};
 
 use super::MacAddr;
 use super::boot::{LoaderChoice, Rung};
-use super::field::{FieldError, quoted, text_field};
+use super::field::{FieldError, quoted};
 
-/// The name of a link, as the kernel knows it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub use patch::NetworkPatch;
+
+/// The name of a link, as the kernel knows it. Held in place, without an allocation: every lease has one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct LinkName(Box<str>);
-text_field!(LinkName);
+pub struct LinkName {
+    /// Filled up with NUL, which no name has, so names sort as their texts do.
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
 
 impl LinkName {
     /// IFNAMSIZ without its NUL.
     pub const MAX: usize = 15;
+
+    pub fn as_str(&self) -> &str {
+        let name = &self.bytes[..usize::from(self.len)];
+        // Only ASCII ever comes in.
+        std::str::from_utf8(name).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinkName({:?})", self.as_str())
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl TryFrom<String> for LinkName {
+    type Error = FieldError;
+
+    fn try_from(text: String) -> Result<Self, FieldError> {
+        text.parse()
+    }
+}
+
+impl From<LinkName> for String {
+    fn from(name: LinkName) -> Self {
+        name.as_str().into()
+    }
 }
 
 impl FromStr for LinkName {
@@ -34,7 +74,10 @@ impl FromStr for LinkName {
             && text != "."
             && text != "..";
         if good {
-            return Ok(Self(text.into()));
+            let mut bytes = [0; Self::MAX];
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            let len = u8::try_from(text.len()).unwrap_or_default();
+            return Ok(Self { bytes, len });
         }
         let reason = format!(
             "{} is no name of a network link: 1 to {} characters without spaces, '/', ':' and '%'",

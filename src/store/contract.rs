@@ -130,6 +130,8 @@ macro_rules! contract_tests {
                 a_watcher_wakes_for_each_commit_with_an_event
                 a_trim_keeps_the_audit_log_and_resets_who_missed_something
                 a_setting_that_comes_back_goes_on_counting
+                leases_are_found_by_link_in_the_order_of_their_addresses
+                a_deleted_lease_begins_anew_and_a_network_counts_on
                 an_answer_is_kept_word_for_word
                 sixteen_writers_lose_nothing
                 of_sixteen_claims_on_one_anchor_one_wins

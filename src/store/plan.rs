@@ -11,8 +11,8 @@ use super::{Change, Commit, Committed, Expect, Key, MAX_OPERATIONS, NewEvent, Ob
 use crate::model::event::EVENT_FORMAT;
 use crate::model::{Anchor, Cursor, Event, MachineId, Subject};
 
-/// As many deleted answers as are remembered for their versions. Settings are few and all remembered; the ids
-/// of machines and conflicts are never used again.
+/// As many deleted answers as are remembered for their versions. Settings and networks are few and all remembered;
+/// the ids of machines and conflicts are never used again; a lease begins anew.
 pub(super) const GONE_ANSWERS: usize = 10_000;
 
 /// A commit whose objects are encoded, ready to be planned.
@@ -90,6 +90,8 @@ fn key_len(key: &Key) -> usize {
         Key::Machine(_) | Key::Conflict(_) => 16,
         Key::Setting(key) => key.as_str().len(),
         Key::Answer(scope) => scope.len(),
+        Key::Network(link) => link.as_str().len(),
+        Key::Lease(link, _) => link.as_str().len() + 4,
     }
 }
 
@@ -241,6 +243,7 @@ impl Batch {
             Subject::Machine(id) => Key::Machine(*id),
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
+            Subject::Network(link) => Key::Network(link.clone()),
             Subject::Appliance => return 0,
         };
         match steps.iter().find(|step| step.key == key) {
@@ -272,7 +275,7 @@ impl Batch {
         }
         let outcome = match (change, &key) {
             (Change::Put(object), _) => Outcome::Put { object, json },
-            (Change::Delete(_), Key::Setting(_) | Key::Answer(_)) => {
+            (Change::Delete(_), Key::Setting(_) | Key::Answer(_) | Key::Network(_)) => {
                 writes.extend(self.forget_one(state, &key));
                 self.order += 1;
                 Outcome::Gone { order: self.order }

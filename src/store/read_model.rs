@@ -10,6 +10,7 @@ mod position;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -27,7 +28,7 @@ use super::{
     Counts, EventPage, EventQuery, Index, Key, MAX_PAGE, Object, Page, Query, Retention,
     StoreError, StoreStats, Stored, Trimmed,
 };
-use crate::model::{Anchor, ConflictId, Cursor, Event, MachineId, StateKind, Tag};
+use crate::model::{Anchor, ConflictId, Cursor, Event, LinkName, MachineId, StateKind, Tag};
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -68,6 +69,9 @@ pub(super) struct State {
     settings: BTreeMap<String, Slot>,
     conflicts: BTreeMap<ConflictId, Slot>,
     answers: BTreeMap<String, Slot>,
+    networks: BTreeMap<LinkName, Slot>,
+    /// Never empty for a link that is in it.
+    leases: BTreeMap<LinkName, BTreeMap<Ipv4Addr, Slot>>,
     gone: BTreeMap<Key, Gone>,
     gone_answers: BTreeMap<u64, String>,
     pub last_order: u64,
@@ -92,6 +96,8 @@ impl ReadModel {
             settings: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             answers: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            leases: BTreeMap::new(),
             gone: BTreeMap::new(),
             gone_answers: BTreeMap::new(),
             last_order: 0,
@@ -197,6 +203,8 @@ impl ReadModel {
             settings: state.settings.len(),
             conflicts: state.conflicts.len(),
             answers: state.answers.len(),
+            networks: state.networks.len(),
+            leases: state.leases.values().map(BTreeMap::len).sum(),
             by_state: StateKind::ALL.map(|kind| (kind, in_state(kind))).to_vec(),
         }
     }
@@ -387,11 +395,13 @@ fn body_bytes(object: &Object, encoded: Option<usize>) -> usize {
     let text = encoded.unwrap_or_else(|| serde_json::to_vec(object).map_or(0, |json| json.len()));
     text + match object {
         Object::Machine(_) => size_of::<crate::model::Machine>(),
-        Object::Setting(_) | Object::Conflict(_) | Object::Answer(_) => 160,
+        Object::Network(_) => size_of::<crate::model::Network>(),
+        Object::Setting(_) | Object::Conflict(_) | Object::Answer(_) | Object::Lease(_) => 160,
     }
 }
 
 /// One walk along an index.
+#[derive(Default)]
 struct Walk {
     slots: Vec<Slot>,
     next: Option<super::Position>,
@@ -482,6 +492,8 @@ impl State {
             Key::Setting(key) => self.settings.get(key.as_str()).copied(),
             Key::Conflict(id) => self.conflicts.get(id).copied(),
             Key::Answer(scope) => self.answers.get(scope).copied(),
+            Key::Network(link) => self.networks.get(link).copied(),
+            Key::Lease(link, address) => self.leases.get(link)?.get(address).copied(),
         }
     }
 
@@ -501,6 +513,10 @@ impl State {
             (Key::Setting(key), _) => drop(self.settings.insert(key.to_string(), slot)),
             (Key::Conflict(id), _) => drop(self.conflicts.insert(id, slot)),
             (Key::Answer(scope), _) => drop(self.answers.insert(scope, slot)),
+            (Key::Network(link), _) => drop(self.networks.insert(link, slot)),
+            (Key::Lease(link, address), _) => {
+                self.leases.entry(link).or_default().insert(address, slot);
+            }
             (Key::Machine(_), None) => {}
         }
         slot
@@ -518,6 +534,18 @@ impl State {
             Key::Setting(key) => drop(self.settings.remove(key.as_str())),
             Key::Conflict(id) => drop(self.conflicts.remove(id)),
             Key::Answer(scope) => drop(self.answers.remove(scope)),
+            Key::Network(link) => drop(self.networks.remove(link)),
+            Key::Lease(link, address) => self.leave_lease(link, *address),
+        }
+    }
+
+    fn leave_lease(&mut self, link: &LinkName, address: Ipv4Addr) {
+        let Some(leases) = self.leases.get_mut(link) else {
+            return;
+        };
+        leases.remove(&address);
+        if leases.is_empty() {
+            self.leases.remove(link);
         }
     }
 
@@ -540,6 +568,11 @@ impl State {
             Index::Settings => along(&self.settings, query),
             Index::Conflicts => along(&self.conflicts, query),
             Index::Answers => along(&self.answers, query),
+            Index::Networks => along(&self.networks, query),
+            Index::Leases(link) => match self.leases.get(link) {
+                Some(leases) => along(leases, query),
+                None => Walk::default(),
+            },
         }
     }
 }

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::model::{Anchor, Cursor, MachineId, Tag};
 
-pub(super) use self::migrate::SCHEMA;
+pub(super) use self::migrate::{ALIKE_SINCE, SCHEMA};
 pub(super) use self::record::Record;
 pub(super) use self::snapshot::{Builder, Snapshot};
 pub use self::storage::Storage;

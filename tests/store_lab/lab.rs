@@ -67,6 +67,7 @@ impl Content {
             Index::Settings,
             Index::Conflicts,
             Index::Answers,
+            Index::Networks,
         ] {
             let mut query = Query {
                 by,

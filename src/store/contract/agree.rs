@@ -1,7 +1,7 @@
 //! Whether a store and the naive model say the same, to every question that a reader can ask.
 
 use super::naive::Naive;
-use crate::model::{Anchor, Cursor, Event, StateKind, Subject, Tag};
+use crate::model::{Anchor, Cursor, Event, LinkName, StateKind, Subject, Tag};
 use crate::store::{EventQuery, Index, Key, Object, Query, Store, StoreError, Stored};
 
 /// Asks both all questions about what lives in `world`, in pages of `limit`, and panics where they differ.
@@ -145,6 +145,8 @@ pub struct World {
     pub anchors: Vec<Anchor>,
     pub tags: Vec<Tag>,
     pub subjects: Vec<Subject>,
+    /// Where leases may be.
+    pub links: Vec<LinkName>,
 }
 
 impl World {
@@ -168,6 +170,10 @@ impl World {
                     world.subjects.push(Subject::Setting(setting.key.clone()));
                 }
                 Object::Conflict(conflict) => world.subjects.push(Subject::Conflict(conflict.id)),
+                Object::Network(network) => {
+                    world.subjects.push(Subject::Network(network.link.clone()));
+                }
+                Object::Lease(lease) => world.links.push(lease.link.clone()),
                 Object::Answer(_) => {}
             }
         }
@@ -183,11 +189,14 @@ impl World {
         self.tags.dedup();
         self.subjects.sort();
         self.subjects.dedup();
+        self.links.sort();
+        self.links.dedup();
         self
     }
 
     pub fn indexes(&self) -> Vec<Index> {
         let tags = self.tags.iter().cloned().map(Index::Tag);
+        let links = self.links.iter().cloned().map(Index::Leases);
         [
             Index::Machines,
             Index::Name,
@@ -196,10 +205,12 @@ impl World {
             Index::Settings,
             Index::Conflicts,
             Index::Answers,
+            Index::Networks,
         ]
         .into_iter()
         .chain(StateKind::ALL.map(Index::State))
         .chain(tags)
+        .chain(links)
         .collect()
     }
 }

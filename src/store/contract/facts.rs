@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use super::agree::{World, agree};
 use super::naive::Naive;
 use super::samples::{
-    answer, at, event, mac, machine, machine_id, put, put_told, server, setting, text,
+    answer, at, event, lease, mac, machine, machine_id, network, put, put_told, server, setting,
+    text,
 };
 use super::{Bed, commit, wait};
 use crate::model::{Anchor, Machine, State, StateKind, Subject};
 use crate::store::{
-    Change, Commit, Expect, Index, Key, MAX_OPERATIONS, Position, Query, Retention, StoreError,
+    Change, Commit, Expect, Index, Key, MAX_OPERATIONS, Object, Position, Query, Retention,
+    StoreError,
 };
 
 mod crowd;
@@ -331,6 +333,48 @@ pub fn a_setting_that_comes_back_goes_on_counting(bed: &mut Bed) {
         next += 2;
         bed.reopen();
     }
+}
+
+pub fn leases_are_found_by_link_in_the_order_of_their_addresses(bed: &mut Bed) {
+    for (link, address) in [("eth1", 1), ("eth0", 10), ("eth0", 9), ("eth0", 300)] {
+        bed.commit(put(lease(link, address, 60))).unwrap();
+    }
+    bed.reopen();
+    let addresses = |bed: &Bed, link: &str| {
+        let page = bed
+            .store()
+            .page(&page_of(&Index::Leases(text(link)), 10, false));
+        let items = page.unwrap().items.into_iter();
+        items
+            .map(|stored| match stored.object {
+                Object::Lease(lease) => lease.address.to_string(),
+                other => panic!("{other:?} is no lease"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        addresses(bed, "eth0"),
+        ["10.0.0.9", "10.0.0.10", "10.0.1.44"]
+    );
+    assert_eq!(addresses(bed, "eth1"), ["10.0.0.1"]);
+    assert_eq!(addresses(bed, "eth2"), [""; 0]);
+    bed.commit(delete(lease("eth1", 1, 0).key())).unwrap();
+    bed.reopen();
+    assert_eq!(addresses(bed, "eth1"), [""; 0]);
+    assert_eq!(bed.store().counts().unwrap().leases, 3);
+}
+
+pub fn a_deleted_lease_begins_anew_and_a_network_counts_on(bed: &mut Bed) {
+    for round in 0..3 {
+        let done = bed.commit(put(lease("eth0", 7, round))).unwrap();
+        assert_eq!(done.versions[0].1, 1);
+        let done = bed.commit(put(network("eth0", 1))).unwrap();
+        assert_eq!(done.versions[0].1, 1 + 2 * round.unsigned_abs());
+        bed.commit(delete(lease("eth0", 7, 0).key())).unwrap();
+        bed.commit(delete(network("eth0", 1).key())).unwrap();
+        bed.reopen();
+    }
+    assert_eq!(bed.store().counts().unwrap().networks, 0);
 }
 
 pub fn an_answer_is_kept_word_for_word(bed: &mut Bed) {

@@ -104,7 +104,7 @@ impl Naive {
         let Some(stored) = self.objects.remove(key) else {
             return self.standing(key);
         };
-        if matches!(key, Key::Setting(_) | Key::Answer(_)) {
+        if matches!(key, Key::Setting(_) | Key::Answer(_) | Key::Network(_)) {
             self.gone.insert(key.clone(), stored.version + 1);
         }
         stored.version + 1
@@ -142,6 +142,7 @@ impl Naive {
             Subject::Machine(id) => Key::Machine(*id),
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
+            Subject::Network(link) => Key::Network(link.clone()),
             Subject::Appliance => return 0,
         };
         let changed = versions.iter().find(|(changed, _)| *changed == key);
@@ -223,6 +224,8 @@ impl Naive {
             settings: count(|key| matches!(key, Key::Setting(_))),
             conflicts: count(|key| matches!(key, Key::Conflict(_))),
             answers: count(|key| matches!(key, Key::Answer(_))),
+            networks: count(|key| matches!(key, Key::Network(_))),
+            leases: count(|key| matches!(key, Key::Lease(..))),
             by_state: StateKind::ALL.map(|kind| (kind, in_state(kind))).to_vec(),
         }
     }
@@ -289,10 +292,12 @@ fn holds(by: &Index, object: &Object) -> bool {
     match (by, object) {
         (Index::State(kind), Object::Machine(machine)) => machine.status.state.kind() == *kind,
         (Index::Tag(tag), Object::Machine(machine)) => machine.config.tags.contains(tag),
+        (Index::Leases(link), Object::Lease(lease)) => lease.link == *link,
         (Index::Machines | Index::Name | Index::Hostname | Index::Updated, Object::Machine(_))
         | (Index::Settings, Object::Setting(_))
         | (Index::Conflicts, Object::Conflict(_))
-        | (Index::Answers, Object::Answer(_)) => true,
+        | (Index::Answers, Object::Answer(_))
+        | (Index::Networks, Object::Network(_)) => true,
         _ => false,
     }
 }

@@ -7,7 +7,9 @@ use proptest::test_runner::TestRunner;
 use super::Bed;
 use super::agree::{World, agree, same};
 use super::naive::Naive;
-use super::samples::{answer, at, conflict, event, mac, machine, machine_id, setting, text};
+use super::samples::{
+    answer, at, conflict, event, lease, mac, machine, machine_id, network, setting, text,
+};
 use super::wait;
 use crate::model::{Anchor, State, StateKind, Subject};
 use crate::store::{Change, Commit, Expect, Key, Object, Query, Retention};
@@ -59,10 +61,10 @@ fn looks() -> impl Strategy<Value = Look> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let draft = (
-        vec((0u8..13, 0u8..8), 0..3),
+        vec((0u8..18, 0u8..8), 0..3),
         vec((0u8..6, 0u8..8), 0..2),
-        vec((0u8..13, proptest::option::weighted(0.75, looks())), 0..5),
-        vec((0u8..13, any::<u8>(), proptest::bool::weighted(0.3)), 0..4),
+        vec((0u8..18, proptest::option::weighted(0.75, looks())), 0..5),
+        vec((0u8..18, any::<u8>(), proptest::bool::weighted(0.3)), 0..4),
     )
         .prop_map(|(versions, free, changes, events)| {
             Step::Commit(Draft {
@@ -82,7 +84,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// The object that number `number` of thirteen stands for.
+/// The object that number `number` of eighteen stands for.
 fn object(number: u8, look: &Look) -> Object {
     match number {
         0..6 => {
@@ -112,7 +114,11 @@ fn object(number: u8, look: &Look) -> Object {
             )
         }
         9..11 => conflict(number.into()),
-        _ => answer(&format!("ada {number}"), &format!("{look:?}")),
+        11..13 => answer(&format!("ada {number}"), &format!("{look:?}")),
+        13..15 => network(if number == 13 { "eth0" } else { "eth0.7" }, look.cards),
+        15 => lease("eth0.7", 9, look.cards.into()),
+        // Ten sorts behind nine as a number, and before it as text.
+        _ => lease("eth0", u32::from(number) - 7, look.cards.into()),
     }
 }
 
@@ -146,14 +152,15 @@ fn subject(number: u8) -> Subject {
         Key::Machine(id) => Subject::Machine(id),
         Key::Setting(key) => Subject::Setting(key),
         Key::Conflict(id) => Subject::Conflict(id),
-        Key::Answer(_) => Subject::Appliance,
+        Key::Network(link) => Subject::Network(link),
+        Key::Answer(_) | Key::Lease(..) => Subject::Appliance,
     }
 }
 
 impl Draft {
     fn commit(&self, naive: &Naive) -> Commit {
         let expected = |(number, off): &(u8, u8)| {
-            let key = key(*number % 13);
+            let key = key(*number % 18);
             let there = naive.get(&key).map_or(0, |stored| stored.version);
             // Mostly right, so that many commits pass.
             Expect::Version(key, there + u64::from(*off == 7))
@@ -191,7 +198,7 @@ fn world() -> World {
         state: 0,
         updated: 0,
     };
-    let mut objects: Vec<_> = (0..13).map(|number| object(number, &look)).collect();
+    let mut objects: Vec<_> = (0..18).map(|number| object(number, &look)).collect();
     objects.extend((0..MACHINES).map(|number| machine(number).into()));
     World::of(&objects)
 }

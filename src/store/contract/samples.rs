@@ -1,13 +1,17 @@
 //! Things to put into a store: machines as real ones are, and small ones that differ where an index looks.
 
+use std::net::Ipv4Addr;
+
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::model::identity::OsMachineId;
 use crate::model::machine::{Disk, NetworkInterface};
+use crate::model::network::{Held, Holder};
 use crate::model::{
-    Actor, Conflict, ConflictId, CorrelationId, Evidence, FieldChange, MacAddr, Machine, MachineId,
-    MemorableName, NicEvidence, NicKind, RequestId, Setting, Source, State, Subject, What,
+    Actor, Conflict, ConflictId, CorrelationId, Evidence, FieldChange, Lease, MacAddr, Machine,
+    MachineId, MemorableName, Network, NicEvidence, NicKind, RequestId, Setting, Source, State,
+    Subject, What,
 };
 use crate::store::{Answer, Change, Commit, NewEvent, Object};
 
@@ -133,6 +137,37 @@ pub fn answer(scope: &str, receipt: &str) -> Object {
             body_hash: "00".repeat(32),
             at: at(0),
             receipt: receipt.into(),
+        }
+        .into(),
+    )
+}
+
+/// A network whose host was given another floating IP in each revision.
+pub fn network(link: &str, revision: u8) -> Object {
+    let held = Held {
+        address: Ipv4Addr::new(10, 0, 0, revision),
+        since: at(revision.into()),
+    };
+    Object::Network(
+        Network {
+            held: Some(held),
+            ..Network::new(text(link))
+        }
+        .into(),
+    )
+}
+
+pub fn lease(link: &str, address: u32, seconds: i64) -> Object {
+    Object::Lease(
+        Lease {
+            link: text(link),
+            address: Ipv4Addr::from(0x0a00_0000 + address),
+            holder: Holder::Client {
+                mac: mac(address),
+                client_id: None,
+                hostname: Some(format!("node{address}")),
+            },
+            until: at(seconds),
         }
         .into(),
     )

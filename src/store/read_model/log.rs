@@ -29,6 +29,12 @@ impl From<&Subject> for SubjectKey {
                 (3, half)
             }
             Subject::Appliance => (4, [0; 16]),
+            Subject::Network(link) => {
+                // A name has no NUL, so the rest tells no two apart.
+                let mut name = [0; 16];
+                name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
+                (5, name)
+            }
         };
         key[0] = kind;
         key[1..].copy_from_slice(&bytes);

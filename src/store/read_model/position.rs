@@ -3,12 +3,13 @@
 //! A place is the sort key of the last item with its id, not a number of items: it survives whatever is put
 //! in or taken out around it. On the outside it is hexadecimal, so that it fits a URL whatever a name holds.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::model::{ConflictId, MachineId};
+use crate::model::{ConflictId, LinkName, MachineId};
 use crate::store::{Index, Position};
 
 /// A sort key that can be written down and found again.
@@ -72,6 +73,26 @@ impl Place for ConflictId {
 
     fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl Place for LinkName {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Place for Ipv4Addr {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
 

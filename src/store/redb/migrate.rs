@@ -12,7 +12,9 @@ use crate::store::StoreError;
 use crate::store::plan::encode;
 
 /// The shape that this version writes.
-pub(in crate::store) const SCHEMA: u32 = 1;
+pub(in crate::store) const SCHEMA: u32 = 2;
+/// The oldest shape that reads as this one does: what came since are kinds of objects and of events.
+pub(in crate::store) const ALIKE_SINCE: u32 = 1;
 
 /// One step from a schema to the next.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +25,13 @@ pub(super) struct Migration {
     pub event: fn(&mut Value),
 }
 
-/// Every step there is, in order. Schema 1 is the first.
-pub(super) const MIGRATIONS: &[Migration] = &[];
+/// Every step there is, in order. Schema 1 is the first; 2 brought networks and leases, which a program that knows
+/// only 1 would take for damage.
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    from: 1,
+    object: |_| (),
+    event: |_| (),
+}];
 
 /// As many values as are held in memory at once.
 const CHUNK: usize = 1000;

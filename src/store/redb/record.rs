@@ -4,22 +4,28 @@
 //! object whose version is remembered, or an event as the API shows it. The checksum covers the key, so that a
 //! value cannot pass for another's.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::crc::crc;
-use crate::model::{ConflictId, Event, MachineId};
+use crate::model::{ConflictId, Event, LinkName, MachineId};
 use crate::store::plan::{Outcome, Planned, Write};
 use crate::store::read_model::SubjectKey;
 use crate::store::{Key, Object};
 
-/// The key of an object: a letter for its kind, then its id.
+/// The key of an object: a letter for its kind, then its id. A lease's is the name of its link and four octets.
 pub(super) fn key_bytes(key: &Key) -> Vec<u8> {
     let (kind, id) = match key {
         Key::Machine(id) => (b'm', &id.0.as_bytes()[..]),
         Key::Conflict(id) => (b'c', &id.0.as_bytes()[..]),
         Key::Setting(key) => (b's', key.as_str().as_bytes()),
         Key::Answer(scope) => (b'a', scope.as_bytes()),
+        Key::Network(link) => (b'n', link.as_str().as_bytes()),
+        Key::Lease(link, address) => {
+            return [&b"l"[..], link.as_str().as_bytes(), &address.octets()].concat();
+        }
     };
     let mut bytes = Vec::with_capacity(1 + id.len());
     bytes.push(kind);
@@ -40,8 +46,19 @@ pub(super) fn parse_key(bytes: &[u8]) -> Result<Key, String> {
                 .map_err(|e: crate::model::FieldError| e.reason)?,
         ),
         b'a' => Key::Answer(text()?.into()),
+        b'n' => Key::Network(link(id)?),
+        b'l' => {
+            let (name, address) = id.split_last_chunk::<4>().ok_or("it has no address")?;
+            Key::Lease(link(name)?, Ipv4Addr::from(*address))
+        }
         other => return Err(format!("kind {other} is unknown")),
     })
+}
+
+fn link(name: &[u8]) -> Result<LinkName, String> {
+    let text = std::str::from_utf8(name).map_err(|error| error.to_string())?;
+    text.parse()
+        .map_err(|error: crate::model::FieldError| error.reason)
 }
 
 /// An object as it is kept.

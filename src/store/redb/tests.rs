@@ -459,14 +459,14 @@ async fn an_older_schema_is_brought_forward_and_a_newer_one_refused() {
     store.commit(telling(2, 0, false)).await.unwrap();
     drop(store);
 
-    // Schema 2, invented here: every machine's host name begins with its version's initial.
+    // The next schema, invented here: every machine's host name begins with its version's initial.
     let step = migrate::Migration {
-        from: 1,
+        from: SCHEMA,
         object: |record| record["object"]["value"]["config"]["hostname"] = "v2.example".into(),
         event: |event| event["actor"]["name"] = "migrated".into(),
     };
     let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-    let opened = open::open_as(storage.clone(), &options, &[step], 2).unwrap();
+    let opened = open::open_as(storage.clone(), &options, &[step], SCHEMA + 1).unwrap();
     for number in 1..=2 {
         let stored = opened
             .model
@@ -500,10 +500,10 @@ async fn an_older_schema_is_brought_forward_and_a_newer_one_refused() {
         matches!(
             error,
             StoreError::Newer {
-                found: 2,
-                known: 1,
+                found,
+                known: SCHEMA,
                 ..
-            }
+            } if found == SCHEMA + 1
         ),
         "{error}"
     );

@@ -154,11 +154,12 @@ fn version_fault(
         Subject::Machine(id) => Key::Machine(*id),
         Subject::Setting(key) => Key::Setting(key.clone()),
         Subject::Conflict(id) => Key::Conflict(*id),
+        Subject::Network(link) => Key::Network(link.clone()),
         Subject::Appliance => return None,
     };
     let version = event.subject_version;
     let place = event.cursor;
-    let kept = matches!(key, Key::Setting(_));
+    let kept = matches!(key, Key::Setting(_) | Key::Network(_));
     if kept
         && told
             .get(&event.subject)

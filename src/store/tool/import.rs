@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{FORMAT, Line, Passed, VERSION, hex};
 use crate::model::Cursor;
-use crate::store::redb::{Builder, Record};
+use crate::store::redb::{ALIKE_SINCE, Builder, Record, SCHEMA};
 use crate::store::{Key, StoreError};
 
 /// As many bytes as one line may have: more than any commit could have held.
@@ -143,10 +143,9 @@ impl Log {
                 format.escape_default()
             ));
         }
-        if version != VERSION || schema != crate::store::redb::SCHEMA {
+        if version != VERSION || !(ALIKE_SINCE..=SCHEMA).contains(&schema) {
             return Err(format!(
-                "it is of version {version} and schema {schema}; this program reads {VERSION} and {}",
-                crate::store::redb::SCHEMA
+                "it is of version {version} and schema {schema}; this program reads version {VERSION} and schemas {ALIKE_SINCE} to {SCHEMA}"
             ));
         }
         Ok(Self {

@@ -78,6 +78,7 @@ fn subject(subject: &Subject) -> (&'static str, Option<String>) {
         Subject::Machine(id) => ("machine", Some(id.to_string())),
         Subject::Setting(key) => ("setting", Some(key.to_string())),
         Subject::Conflict(id) => ("conflict", Some(id.to_string())),
+        Subject::Network(link) => ("network", Some(link.to_string())),
         Subject::Appliance => ("appliance", None),
     }
 }
@@ -115,6 +116,19 @@ pub fn line(event: &Event, name: Option<&str>) -> String {
         What::Deleted { name, mac } => format!("{name} was deleted ({mac})"),
         What::Merged { absorbed, .. } => format!("{name} took in machine {absorbed}"),
         What::Split { into, .. } => format!("{name} was split: machine {into} is on its own now"),
+        What::Boot { step } => format!("{name}: {}", step.text),
+        What::BootOrdered { once } => format!("{name} shall boot {once} once"),
+        What::BootCancelled { once } => format!("{name} shall not boot {once} any more"),
+        What::BootTaken {
+            once: Some(once), ..
+        } => format!("{name} took the order to boot {once}"),
+        What::BootTaken { once: None, .. } => format!("{name} fetched its script"),
+        What::LoaderChosen { from, to } => format!("{name}: loader from {from} to {to}"),
+        What::NetworkChanged { diff } => format!("network {id}: {}", changes(diff)),
+        What::AddressHeld { address } => format!("network {id}: floating IP {address} is held"),
+        What::AddressReleased { address } => {
+            format!("network {id}: floating IP {address} was let go")
+        }
         What::ConflictFound { claims } => {
             let claims: Vec<_> = claims
                 .iter()
