@@ -10,19 +10,26 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod install;
+mod leases;
 mod machines;
 pub mod meter;
+mod networks;
 mod plan;
 pub mod policy;
+mod rate;
 pub mod read;
 pub mod receipt;
+mod recency;
 mod retention;
 mod run;
+pub mod seen;
 mod settings;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 pub mod watch;
+pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,8 +41,11 @@ pub use command::{Call, Command, IdempotencyKey, MachineRef};
 pub use meter::{Meter, Outcome};
 pub use read::{MachineFilter, MachinePage, SettingView, Sort, SortBy};
 pub use receipt::{NextStep, Receipt, ReceiptStatus, Refusal};
+pub use seen::Seen;
 pub use telemetry::Telemetry;
+pub use traces::Traces;
 pub use watch::Watch;
+pub use wire::WireBoard;
 
 // What `events`, `watch` and a refusal speak of, for rooms that know the store through this one alone.
 pub use crate::store::{EventPage, EventQuery, StoreError};
@@ -50,6 +60,10 @@ struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
+    seen: Seen,
+    traces: Traces,
+    wire: WireBoard,
+    registrations: rate::Registrations,
     meter: Meter,
     turns: run::Turns,
     closing: tokio::sync::watch::Sender<bool>,
@@ -59,6 +73,10 @@ impl Core {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
             telemetry: Telemetry::new(Arc::clone(&clock)),
+            seen: Seen::default(),
+            traces: Traces::new(Arc::clone(&store)),
+            wire: WireBoard::default(),
+            registrations: rate::Registrations::default(),
             store,
             clock,
             meter: Meter::default(),
@@ -85,6 +103,21 @@ impl Core {
     /// What machines said lately; lost in a power cut, by design.
     pub fn telemetry(&self) -> &Telemetry {
         &self.inner.telemetry
+    }
+
+    /// Who was seen on the wire and is no machine yet.
+    pub fn seen(&self) -> &Seen {
+        &self.inner.seen
+    }
+
+    /// What was seen of boots lately, by MAC.
+    pub fn traces(&self) -> &Traces {
+        &self.inner.traces
+    }
+
+    /// What happens on the wire now.
+    pub fn wire(&self) -> &WireBoard {
+        &self.inner.wire
     }
 
     /// How often each command had which outcome.

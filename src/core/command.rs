@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::model::{
-    Actor, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, MacAddr, MachineId, OsChoice,
-    Patch, RequestId, SettingKey, Tag, machine::Source,
+    Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, LinkName, LoaderChoice,
+    MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId, Rung, SettingKey, Tag,
+    machine::Source, network::Held, trace::Step,
 };
 
 use super::policy::Permission;
@@ -92,6 +93,40 @@ pub enum Command {
         macs: BTreeSet<MacAddr>,
         uuid: bool,
     },
+    /// A person lets a machine in that was seen on the wire.
+    Approve {
+        mac: MacAddr,
+    },
+    /// What a machine boots next, once; none ends an order that was not carried out yet.
+    BootOnce {
+        machine: MachineId,
+        once: Option<Once>,
+    },
+    /// The machine's script was handed out, with this order in it if there was one.
+    TakeBoot {
+        machine: MachineId,
+        given: Option<Once>,
+        arch: Option<Arch>,
+        rung: Option<Rung>,
+    },
+    SetLoader {
+        machine: MachineId,
+        loader: LoaderChoice,
+    },
+    /// A milestone of a boot, for the log.
+    NoteBoot {
+        machine: MachineId,
+        step: Step,
+    },
+    SetNetwork {
+        link: LinkName,
+        patch: NetworkPatch,
+    },
+    /// An address was claimed as floating IP, or let go.
+    HoldAddress {
+        link: LinkName,
+        held: Option<Held>,
+    },
     SetSetting {
         key: SettingKey,
         value: String,
@@ -105,7 +140,7 @@ pub enum Command {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 14] = [
+    pub const NAMES: [&str; 21] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -117,6 +152,13 @@ impl Command {
         "machine.delete",
         "machine.merge",
         "machine.split",
+        "machine.approve",
+        "machine.boot_once",
+        "machine.take_boot",
+        "machine.set_loader",
+        "machine.note_boot",
+        "network.set",
+        "network.hold_address",
         "setting.set",
         "setting.reset",
         "events.trim",
@@ -136,6 +178,13 @@ impl Command {
             Self::DeleteMachine { .. } => "machine.delete",
             Self::MergeMachines { .. } => "machine.merge",
             Self::SplitMachine { .. } => "machine.split",
+            Self::Approve { .. } => "machine.approve",
+            Self::BootOnce { .. } => "machine.boot_once",
+            Self::TakeBoot { .. } => "machine.take_boot",
+            Self::SetLoader { .. } => "machine.set_loader",
+            Self::NoteBoot { .. } => "machine.note_boot",
+            Self::SetNetwork { .. } => "network.set",
+            Self::HoldAddress { .. } => "network.hold_address",
             Self::SetSetting { .. } => "setting.set",
             Self::ResetSetting { .. } => "setting.reset",
             Self::TrimEvents => "events.trim",
@@ -145,18 +194,25 @@ impl Command {
     /// What the actor has to be allowed.
     pub const fn permission(&self) -> Permission {
         match self {
-            Self::AddMachine(_) => Permission::AdoptMachines,
+            Self::AddMachine(_) | Self::Approve { .. } => Permission::AdoptMachines,
             Self::SetMachine { .. }
             | Self::ApplyMachine { .. }
             | Self::DiscardMachine { .. }
             | Self::TagMachine { .. }
             | Self::LockMachine { .. }
-            | Self::UnlockMachine { .. } => Permission::EditMachines,
+            | Self::UnlockMachine { .. }
+            | Self::BootOnce { .. }
+            | Self::SetLoader { .. } => Permission::EditMachines,
+            Self::SetNetwork { .. } => Permission::ChangeNetworks,
             Self::DeleteMachine { .. } | Self::MergeMachines { .. } | Self::SplitMachine { .. } => {
                 Permission::RemoveMachines
             }
             Self::SetSetting { .. } | Self::ResetSetting { .. } => Permission::ChangeSettings,
-            Self::CheckIn { .. } | Self::TrimEvents => Permission::Operate,
+            Self::CheckIn { .. }
+            | Self::TakeBoot { .. }
+            | Self::NoteBoot { .. }
+            | Self::HoldAddress { .. }
+            | Self::TrimEvents => Permission::Operate,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | set | friendly name, MAC (confirmed) | all else | MAC |
 //! | apply | the pending patch | | with `now` |
 //! | tag | tags | | |
+//! | boot once | the order | | yes; its end is not |
 //! | delete, split, merge away | all of it | | yes |
 //!
 //! A change that takes hold at once is a change of the desired state like an applied one: the generation grows
@@ -12,6 +13,8 @@
 
 pub(super) mod add;
 pub(super) mod apply;
+pub(super) mod approve;
+pub(super) mod boot;
 pub(super) mod check_in;
 mod conflicts;
 pub(super) mod delete;

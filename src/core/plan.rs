@@ -16,7 +16,7 @@ use crate::store::{Change, Expect, Key, Object};
 
 use super::command::Command;
 use super::receipt::NextStep;
-use super::{Core, Refusal, machines, settings};
+use super::{Core, Refusal, machines, networks, settings};
 
 /// What a planner may ask.
 pub(super) struct View<'a> {
@@ -172,6 +172,18 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
             macs,
             uuid,
         } => machines::split::plan(view, *machine, macs, *uuid),
+        Command::Approve { mac } => machines::approve::plan(view, *mac),
+        Command::BootOnce { machine, once } => machines::boot::once(view, *machine, once.as_ref()),
+        Command::TakeBoot {
+            machine,
+            given,
+            arch,
+            rung,
+        } => machines::boot::take(view, *machine, given.as_ref(), *arch, *rung),
+        Command::SetLoader { machine, loader } => machines::boot::loader(view, *machine, *loader),
+        Command::NoteBoot { machine, step } => machines::boot::note(view, *machine, step),
+        Command::SetNetwork { link, patch } => networks::set(view, link, patch),
+        Command::HoldAddress { link, held } => networks::hold(view, link, held.as_ref()),
         Command::SetSetting { key, value } => settings::set(view, key, value),
         Command::ResetSetting { key } => settings::reset(view, key),
         Command::TrimEvents => Ok(Plan::new(Subject::Appliance, 0)),

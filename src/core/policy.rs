@@ -15,6 +15,8 @@ pub enum Permission {
     EditMachines,
     /// Delete, merge and split machines.
     RemoveMachines,
+    /// Say what is given out on a network.
+    ChangeNetworks,
     ChangeSettings,
     /// What only Dragonfly itself does: retention, recognition of machines on the wire.
     Operate,
@@ -45,6 +47,11 @@ pub const TABLE: &[(Permission, &str, &[Role])] = &[
     (
         Permission::RemoveMachines,
         "delete, merge or split machines",
+        &[Role::Admin],
+    ),
+    (
+        Permission::ChangeNetworks,
+        "change networks",
         &[Role::Admin],
     ),
     (

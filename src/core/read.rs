@@ -4,6 +4,7 @@
 
 mod find;
 mod list;
+mod network;
 mod word;
 
 use std::collections::BTreeSet;

@@ -130,7 +130,7 @@ impl Core {
     }
 
     /// A setting that its table says is a number.
-    fn number(&self, key: &str) -> Result<u64, Refusal> {
+    pub(super) fn number(&self, key: &str) -> Result<u64, Refusal> {
         let setting = self.setting(&key.parse()?)?;
         let default = setting.spec.default.parse().unwrap_or(u64::MAX);
         Ok(setting.value.parse().unwrap_or(default))

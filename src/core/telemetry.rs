@@ -4,7 +4,7 @@
 //! disk, and a power cut loses what nobody promised to keep. The least recently heard machine gives way when there
 //! are too many, and who talks too fast is cut short, with a count of what was not kept.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::model::MachineId;
 
 use super::Clock;
+use super::recency::Recency;
 
 /// Machines with a ring. At the limits below that is at most 512 MiB, and in practice a hundredth of it.
 pub const MAX_MACHINES: usize = 2048;
@@ -141,9 +142,9 @@ impl Telemetry {
 
     pub fn held(&self) -> Held {
         self.with(|rings| {
-            let all = || rings.talk.values();
+            let all = || rings.talk.newest_first();
             Held {
-                machines: rings.talk.items.len(),
+                machines: rings.talk.len(),
                 entries: all().map(|ring| ring.entries.len()).sum(),
                 bytes: all().map(|ring| ring.bytes).sum(),
                 dropped: rings.dropped,
@@ -159,8 +160,8 @@ impl Telemetry {
 
 #[derive(Debug)]
 struct Rings {
-    seen: Recency<Timestamp>,
-    talk: Recency<Ring>,
+    seen: Recency<MachineId, Timestamp>,
+    talk: Recency<MachineId, Ring>,
     dropped: u64,
 }
 
@@ -171,61 +172,6 @@ impl Default for Rings {
             talk: Recency::new(MAX_MACHINES),
             dropped: 0,
         }
-    }
-}
-
-/// At most `limit` items, of which the one that was touched longest ago gives way.
-#[derive(Debug)]
-struct Recency<T> {
-    items: HashMap<MachineId, (u64, T)>,
-    order: BTreeMap<u64, MachineId>,
-    turn: u64,
-    limit: usize,
-}
-
-impl<T> Recency<T> {
-    fn new(limit: usize) -> Self {
-        Self {
-            items: HashMap::new(),
-            order: BTreeMap::new(),
-            turn: 0,
-            limit,
-        }
-    }
-
-    fn touch<R>(
-        &mut self,
-        id: MachineId,
-        new: impl FnOnce() -> T,
-        work: impl FnOnce(&mut T) -> R,
-    ) -> R {
-        self.turn += 1;
-        if !self.items.contains_key(&id)
-            && self.items.len() >= self.limit
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.items.remove(&oldest);
-        }
-        let turn = self.turn;
-        let (last, item) = self.items.entry(id).or_insert_with(|| (turn, new()));
-        self.order.remove(last);
-        *last = turn;
-        self.order.insert(turn, id);
-        work(item)
-    }
-
-    fn get(&self, id: MachineId) -> Option<&T> {
-        self.items.get(&id).map(|(_, item)| item)
-    }
-
-    fn remove(&mut self, id: MachineId) {
-        if let Some((turn, _)) = self.items.remove(&id) {
-            self.order.remove(&turn);
-        }
-    }
-
-    fn values(&self) -> impl Iterator<Item = &T> {
-        self.items.values().map(|(_, item)| item)
     }
 }
 

@@ -42,6 +42,13 @@ pub enum SettingKind {
 /// Every setting there is.
 pub const SETTINGS: &[SettingSpec] = &[
     SettingSpec {
+        key: "boot.registrations_per_minute",
+        kind: SettingKind::Number(1, 100_000),
+        default: "120",
+        example: "600",
+        help: "as many machines as register by themselves within a minute",
+    },
+    SettingSpec {
         key: "events.max_age_days",
         kind: SettingKind::Number(1, 3650),
         default: "90",

@@ -134,7 +134,7 @@ pub(in crate::core) fn look_up(view: &View, evidence: &Evidence) -> Result<Resol
     failed.map_or(Ok(resolution), Err)
 }
 
-fn known(view: &View, id: MachineId, by: &Anchor) -> Result<Refusal, Refusal> {
+pub(super) fn known(view: &View, id: MachineId, by: &Anchor) -> Result<Refusal, Refusal> {
     let (machine, _) = view.machine(id)?;
     let name = handle(&machine);
     Ok(Refusal::Conflict {
@@ -143,7 +143,7 @@ fn known(view: &View, id: MachineId, by: &Anchor) -> Result<Refusal, Refusal> {
     })
 }
 
-fn contested(view: &View, claims: &[(Anchor, MachineId)]) -> Result<Refusal, Refusal> {
+pub(super) fn contested(view: &View, claims: &[(Anchor, MachineId)]) -> Result<Refusal, Refusal> {
     let mut owners = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for (anchor, id) in claims {

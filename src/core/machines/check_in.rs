@@ -16,6 +16,7 @@ pub(in crate::core) fn plan(
 ) -> Result<Plan, Refusal> {
     match look_up(view, evidence)? {
         Resolution::New => {
+            view.core.may_register(view.now)?;
             let (mut plan, machine) = register(view, evidence, source.clone())?;
             next_show(&mut plan, &machine);
             plan.put_machine(machine, 0);
