@@ -240,6 +240,8 @@ impl Once {
 }
 
 const URL: &str = "http://10.0.0.1/boot/custom.ipxe";
+/// What begins a variable of iPXE. Its value comes from the machine or off the wire, and may hold further commands.
+const VARIABLE: &str = "${";
 
 fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
     let wrong = |reason: String| Err(FieldError::new(field, reason, URL));
@@ -261,6 +263,12 @@ fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
         let bad = quoted(&bad.to_string());
         return wrong(format!("{bad} has to be written with per cent signs"));
     }
+    if url.contains(VARIABLE) {
+        return wrong(format!(
+            "{} holds '${{', which iPXE would replace",
+            quoted(url)
+        ));
+    }
     Ok(())
 }
 
@@ -273,6 +281,9 @@ fn check_cmdline(cmdline: &str) -> Result<(), FieldError> {
     if let Some(bad) = cmdline.chars().find(|c| !matches!(c, ' '..='~')) {
         let bad = quoted(&bad.to_string());
         return wrong(format!("{bad} is not printable ASCII"));
+    }
+    if cmdline.contains(VARIABLE) {
+        return wrong("it holds '${', which iPXE would replace".to_owned());
     }
     // iPXE ends a command at these words, and takes what follows for another command or for a comment.
     let ends = |word: &&str| matches!(*word, "&&" | "||" | ";") || word.starts_with('#');
