@@ -3,12 +3,14 @@
 //! Each protocol is a plain state machine, `(state, input, now) -> outputs`; the sockets and timers around it
 //! are thin loops that `daemon` starts.
 //!
-//! - [`link`]: raw frames of one link. - [`arp`]: address resolution, built and parsed. - [`floating_ip`]: the address
-//!   that is held beside the host's own. - [`dhcp`]: what a machine is told when it asks. - [`tftp`]: the files it fetches
-//!   first.
+//! - [`links`]: what links there are. - [`link`]: raw frames of one link. - [`frame`], [`arp`]: frames, UDP and address
+//!   resolution, built and parsed. - [`floating_ip`]: the address that is held beside the host's own. - [`dhcp`]: what a
+//!   machine is told when it asks. - [`tftp`]: the files it fetches first.
 
 pub mod arp;
 pub mod dhcp;
 pub mod floating_ip;
+pub mod frame;
 pub mod link;
+pub mod links;
 pub mod tftp;

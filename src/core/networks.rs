@@ -49,17 +49,20 @@ pub(super) fn hold(view: &View, link: &LinkName, held: Option<&Held>) -> Result<
     let address = |held: &Held| held.address;
     let (old, new) = (before.held.as_ref().map(address), held.map(address));
     let mut plan = begin(link, version);
-    if old == new {
+    if before.held.as_ref() == held {
         plan.note("it is held so already");
         return Ok(plan);
     }
-    let shown = |address: Option<Ipv4Addr>| json!(address);
-    plan.diff = vec![FieldChange::new("held", shown(old), shown(new))];
-    if let Some(address) = old {
-        plan.say(What::AddressReleased { address });
-    }
-    if let Some(address) = new {
-        plan.say(What::AddressHeld { address });
+    // What stands beside the address is between two runs of the daemon.
+    if old != new {
+        let shown = |address: Option<Ipv4Addr>| json!(address);
+        plan.diff = vec![FieldChange::new("held", shown(old), shown(new))];
+        if let Some(address) = old {
+            plan.say(What::AddressReleased { address });
+        }
+        if let Some(address) = new {
+            plan.say(What::AddressHeld { address });
+        }
     }
     let network = Network {
         held: held.cloned(),

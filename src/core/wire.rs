@@ -7,10 +7,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::network::Serve;
+use crate::model::network::{FloatingStatus, Serve};
 use crate::model::{LinkName, MacAddr};
 
 use super::Refusal;
@@ -46,24 +45,6 @@ impl LinkStatus {
             u32::from(*own) & mask == u32::from(address) & mask
         })
     }
-}
-
-/// Where the floating IP of a link stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum FloatingStatus {
-    /// None is wanted.
-    #[default]
-    Off,
-    /// Addresses are being looked at.
-    Claiming,
-    Held {
-        address: Ipv4Addr,
-        since: Timestamp,
-        /// Something that a person should know, such as that it lies in the other server's pool.
-        warning: Option<String>,
-    },
-    /// It was wanted, and there is none; machines are served from the host's own address.
-    Failed { why: String },
 }
 
 /// What is given out on a link.

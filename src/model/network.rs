@@ -114,6 +114,83 @@ impl Network {
 pub struct Held {
     pub address: Ipv4Addr,
     pub since: Timestamp,
+    /// The one before it, until that is off the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Ipv4Addr>,
+    /// How the link was set before; put back when the address is let go or the daemon stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<ArpSettings>,
+}
+
+impl Held {
+    pub fn new(address: Ipv4Addr, since: Timestamp) -> Self {
+        Self {
+            address,
+            since,
+            leaving: None,
+            before: None,
+        }
+    }
+}
+
+/// How a link does address resolution: the kernel's settings of these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArpSettings {
+    pub arp_ignore: u8,
+    pub arp_announce: u8,
+}
+
+/// How it stands with the floating IP of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloatingStatus {
+    pub state: FloatingState,
+    /// Where machines are answered; none: at the host's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Since when it is in this state, at this address.
+    pub since: Timestamp,
+    /// What it is about, and what a person can do.
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloatingState {
+    /// None is wanted.
+    Off,
+    /// The link is down or the host has no address there yet.
+    Waiting,
+    /// Looking for a free address, or making sure of one.
+    Probing,
+    Held,
+    /// Somebody else uses the address; another one is being looked for, and this one answers until then.
+    Conflict,
+    /// It was let go: by a person, or to somebody who kept using it.
+    Released,
+    /// All that may be taken are in use; it is tried again every minute.
+    NoneFree,
+}
+
+impl FloatingState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Waiting => "waiting",
+            Self::Probing => "probing",
+            Self::Held => "held",
+            Self::Conflict => "conflict",
+            Self::Released => "released",
+            Self::NoneFree => "none_free",
+        }
+    }
+}
+
+impl fmt::Display for FloatingState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// What a person wants of a network.

@@ -144,10 +144,7 @@ pub fn answer(scope: &str, receipt: &str) -> Object {
 
 /// A network whose host was given another floating IP in each revision.
 pub fn network(link: &str, revision: u8) -> Object {
-    let held = Held {
-        address: Ipv4Addr::new(10, 0, 0, revision),
-        since: at(revision.into()),
-    };
+    let held = Held::new(Ipv4Addr::new(10, 0, 0, revision), at(revision.into()));
     Object::Network(
         Network {
             held: Some(held),
