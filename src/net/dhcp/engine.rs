@@ -1,0 +1,436 @@
+//! All DHCP of one link: takes datagrams and the time, gives replies, traces and what is to be kept.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::answer::{
+    BINL_PORT, Frame, Instructions, Nothing, Reply, SERVER_PORT, View, binl_answer, proxy_offer,
+};
+use super::classify::{Client, Firmware};
+use super::crowd::Standing;
+use super::ladder::{Climber, Ladder, Verdict};
+use super::moment::{Metronome, Moment};
+use super::packet::{Kind, Op, Packet, code};
+use crate::model::network::Serve;
+use crate::model::trace::{Mark, Stage, Step};
+use crate::model::{Arch, Lease, MacAddr, Rung};
+
+/// What happens on the link.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    Datagram(Frame<'a>),
+    /// The moment of [`Engine::next_timer`] is there.
+    Tick,
+    /// The machine fetched something from us.
+    Fetched {
+        mac: MacAddr,
+    },
+    /// What became of [`Output::WriteLeases`].
+    LeasesWritten {
+        token: u64,
+        ok: bool,
+    },
+    /// Somebody answered [`Output::Probe`].
+    ProbeAnswered {
+        address: Ipv4Addr,
+        by: MacAddr,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Send(Reply),
+    Trace {
+        mac: MacAddr,
+        step: Step,
+    },
+    Seen(Sighting),
+    /// Keep these and drop those, in one commit; then say [`Input::LeasesWritten`]. What waits for it is sent no
+    /// earlier.
+    WriteLeases {
+        token: u64,
+        leases: Vec<Lease>,
+        drop: Vec<Ipv4Addr>,
+    },
+    /// Ask by ARP whether somebody has this address.
+    Probe {
+        address: Ipv4Addr,
+    },
+    /// The machine fetched something after it was answered on this rung, which is news.
+    RungWorked {
+        mac: MacAddr,
+        rung: Rung,
+    },
+}
+
+/// A machine that asked to boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub mac: MacAddr,
+    pub arch: Option<Arch>,
+    /// Option 60, escaped.
+    pub vendor: String,
+    pub uuid: Option<Uuid>,
+    pub hostname: Option<String>,
+    /// What it had when it asked.
+    pub address: Option<Ipv4Addr>,
+    /// Nothing was answered: it waits for a person, or for a loader.
+    pub waiting: bool,
+}
+
+/// What is known while one input is handled.
+pub(super) struct Scene<'a> {
+    pub view: &'a View<'a>,
+    pub now: Timestamp,
+    pub moment: Moment,
+    pub out: Vec<Output>,
+}
+
+impl Scene<'_> {
+    pub fn trace(&mut self, mac: MacAddr, mark: Mark, text: impl Into<String>, why: &str) {
+        let step = Step {
+            at: self.now,
+            stage: Stage::Dhcp,
+            mark,
+            link: Some(self.view.link.clone()),
+            text: text.into(),
+            why: why.to_owned(),
+        };
+        self.out.push(Output::Trace { mac, step });
+    }
+
+    pub fn send(&mut self, mac: MacAddr, mark: Mark, text: impl Into<String>, reply: Reply) {
+        self.trace(mac, mark, text, reply.reason);
+        self.out.push(Output::Send(reply));
+    }
+
+    pub fn seen(&mut self, client: &Client, waiting: bool) {
+        let address = (!client.ciaddr.is_unspecified()).then_some(client.ciaddr);
+        self.out.push(Output::Seen(Sighting {
+            mac: client.mac,
+            arch: client.arch(),
+            vendor: client.vendor.clone(),
+            uuid: client.uuid,
+            hostname: client.hostname.clone(),
+            address,
+            waiting,
+        }));
+    }
+
+    pub fn judged(&mut self, mac: MacAddr, verdict: Verdict) {
+        let Verdict {
+            failed,
+            next,
+            cause,
+        } = verdict;
+        match next {
+            Some(next) if verdict.is_step() => {
+                let text =
+                    format!("nothing was fetched on rung {failed}; the next boot takes {next}");
+                self.trace(mac, Mark::RungChanged, text, &cause.to_string());
+            }
+            Some(_) => {
+                let text = format!(
+                    "{cause}; rung {failed} worked before and stays. The snippet '{}' may cure it",
+                    cause.snippet()
+                );
+                self.trace(mac, Mark::Stopped, text, "nothing was fetched");
+            }
+            None => {
+                let text = format!(
+                    "{cause}. The snippet '{}' cures it; the next boot begins with the first rung",
+                    cause.snippet()
+                );
+                self.trace(mac, Mark::Stopped, text, "nothing was fetched on any rung");
+            }
+        }
+    }
+}
+
+/// The engine of one link.
+#[derive(Debug, Default)]
+pub struct Engine {
+    metronome: Metronome,
+    ladder: Ladder,
+}
+
+impl Engine {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What follows from one input. Whatever the input is, this neither panics nor grows beyond its bounds.
+    pub fn handle(&mut self, now: Timestamp, input: Input<'_>, view: &View<'_>) -> Vec<Output> {
+        let mut scene = Scene {
+            view,
+            now,
+            moment: self.metronome.moment(now),
+            out: Vec::new(),
+        };
+        if view.config.serve == Serve::Off {
+            return scene.out;
+        }
+        match input {
+            Input::Datagram(frame) => self.datagram(&frame, &mut scene),
+            Input::Tick => self.tick(&mut scene),
+            Input::Fetched { mac } => {
+                if let Some(rung) = self.ladder.fetched(mac, scene.moment) {
+                    scene.out.push(Output::RungWorked { mac, rung });
+                }
+            }
+            Input::LeasesWritten { .. } | Input::ProbeAnswered { .. } => {}
+        }
+        scene.out
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        let next = self.ladder.next()?;
+        self.metronome.timestamp(next)
+    }
+
+    fn tick(&mut self, scene: &mut Scene<'_>) {
+        let rungs = rungs(scene.view);
+        for (mac, verdict) in self.ladder.judge(&rungs, scene.moment) {
+            scene.judged(mac, verdict);
+        }
+    }
+
+    fn datagram(&mut self, frame: &Frame<'_>, scene: &mut Scene<'_>) {
+        let Ok(packet) = Packet::read(frame.payload) else {
+            return;
+        };
+        match packet.op {
+            Op::Reply => self.foreign(&packet, frame, scene),
+            Op::Request if !scene.view.is_addressed(*frame.dst.ip()) => {}
+            Op::Request => {
+                if let Some(client) = Client::read(&packet) {
+                    self.request(&packet, &client, frame, scene);
+                }
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        packet: &Packet,
+        client: &Client,
+        frame: &Frame<'_>,
+        scene: &mut Scene<'_>,
+    ) {
+        match frame.dst.port() {
+            BINL_PORT if client.boots() => self.binl(packet, client, frame, scene),
+            SERVER_PORT if client.boots() => self.proxy(packet, client, frame, scene),
+            _ => {}
+        }
+    }
+
+    /// Beside another server: boot instructions, never an address.
+    fn proxy(
+        &mut self,
+        packet: &Packet,
+        client: &Client,
+        frame: &Frame<'_>,
+        scene: &mut Scene<'_>,
+    ) {
+        match client.kind {
+            Kind::Discover => self.discover(packet, client, frame, scene),
+            Kind::Request => {
+                let seen = self
+                    .ladder
+                    .note(client.mac, scene.moment, |facts| facts.requested = true);
+                if seen {
+                    let text = "it asks another server for its address";
+                    scene.trace(client.mac, Mark::Request, text, "");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn discover(
+        &mut self,
+        packet: &Packet,
+        client: &Client,
+        frame: &Frame<'_>,
+        scene: &mut Scene<'_>,
+    ) {
+        scene.trace(client.mac, Mark::Discover, question(client), "");
+        let Some(told) = self.told(client, scene) else {
+            return;
+        };
+        let Some(rung) = self.climb(client, &told, scene) else {
+            let why = "no rung of the ladder is allowed on this network";
+            scene.trace(client.mac, Mark::Silent, "no answer", why);
+            return;
+        };
+        let text = format!("proxy offer on rung {rung}: {}", named(&told.instructions));
+        let reply = proxy_offer(packet, client, &told.instructions, rung, frame, scene.view);
+        scene.send(client.mac, Mark::Offered, text, reply);
+    }
+
+    fn binl(&mut self, packet: &Packet, client: &Client, frame: &Frame<'_>, scene: &mut Scene<'_>) {
+        if !matches!(client.kind, Kind::Request | Kind::Inform | Kind::Discover) {
+            return;
+        }
+        let text = format!("asked on port {BINL_PORT}: {}", client.describe());
+        scene.trace(client.mac, Mark::BinlAsked, text, "");
+        self.ladder
+            .note(client.mac, scene.moment, |facts| facts.binl_asked = true);
+        let Some(told) = self.told(client, scene) else {
+            return;
+        };
+        let text = format!("boot {}", named(&told.instructions));
+        let reply = binl_answer(packet, client, &told.instructions, frame, scene.view);
+        scene.send(client.mac, Mark::BinlAnswered, text, reply);
+    }
+
+    /// What the client boots; where it gets nothing, that is traced with its reason.
+    #[expect(clippy::unused_self, reason = "it belongs to the engine's story")]
+    fn told(&self, client: &Client, scene: &mut Scene<'_>) -> Option<Told> {
+        let view = scene.view;
+        let address = view.address_for(client);
+        let answer = (view.boot)(client, address);
+        match Instructions::choose(client, &answer, address) {
+            Ok(instructions) => {
+                scene.seen(client, false);
+                Some(Told {
+                    instructions,
+                    known: answer.known,
+                    worked: answer.rung,
+                })
+            }
+            Err(nothing) => {
+                scene.seen(client, true);
+                match nothing {
+                    Nothing::Decided(why) => {
+                        scene.trace(client.mac, Mark::Silent, "no answer", why);
+                    }
+                    Nothing::NoLoader(what) => {
+                        scene.trace(
+                            client.mac,
+                            Mark::Silent,
+                            what,
+                            "there is nothing to boot for it",
+                        );
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// The rung on which this client is answered. HTTP boot has an answer of its own.
+    fn climb(&mut self, client: &Client, told: &Told, scene: &mut Scene<'_>) -> Option<Rung> {
+        let rungs = rungs(scene.view);
+        if client.firmware == Firmware::HttpClient {
+            if let Some(verdict) = self.ladder.leave(client.mac, &rungs) {
+                scene.judged(client.mac, verdict);
+            }
+            return Some(Rung::Proxy);
+        }
+        let climber = Climber {
+            client,
+            standing: if told.known {
+                Standing::Known
+            } else {
+                Standing::Stranger
+            },
+            worked: told.worked,
+        };
+        let (rung, verdict) = self.ladder.ask(&climber, &rungs, scene.moment);
+        if let Some(verdict) = verdict {
+            scene.judged(client.mac, verdict);
+        }
+        rung
+    }
+
+    /// What another server says to a machine that boots: it tells why a boot stops.
+    fn foreign(&mut self, packet: &Packet, frame: &Frame<'_>, scene: &mut Scene<'_>) {
+        let from = packet
+            .options
+            .address(code::SERVER_ID)
+            .unwrap_or(*frame.src.ip());
+        let Some(mac) = packet.mac() else {
+            return;
+        };
+        if packet.kind() != Some(Kind::Offer) || *frame.src.ip() == scene.view.server {
+            return;
+        }
+        let boots = gives_boot_options(packet);
+        let heard = self.ladder.note(mac, scene.moment, |facts| {
+            if !packet.yiaddr.is_unspecified() {
+                facts.foreign_offer = Some(from);
+            }
+            if boots {
+                facts.foreign_boot = Some(from);
+            }
+        });
+        if !heard {
+            return;
+        }
+        if boots {
+            let text = format!("{from} offers boot instructions of its own");
+            scene.trace(mac, Mark::ForeignBoot, text, "");
+        } else {
+            let text = format!("{from} offers {}", packet.yiaddr);
+            scene.trace(mac, Mark::ForeignOffer, text, "");
+        }
+    }
+}
+
+/// What a client is told, and what is known of it.
+struct Told {
+    instructions: Instructions,
+    known: bool,
+    worked: Option<Rung>,
+}
+
+/// The rungs that may be used. A network's own server has one way to answer.
+fn rungs(view: &View<'_>) -> BTreeSet<Rung> {
+    match view.config.serve {
+        Serve::Server => BTreeSet::from([Rung::Proxy]),
+        _ => view.config.rungs.clone(),
+    }
+}
+
+/// EDK2 prefers an offer with an address that names a file or says that it is a boot server.
+fn gives_boot_options(offer: &Packet) -> bool {
+    let class = offer.options.get(code::VENDOR_CLASS);
+    let pxe = class
+        .is_some_and(|class| class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient"));
+    pxe || !offer.file.is_empty() || offer.options.get(code::BOOT_FILE).is_some()
+}
+
+fn question(client: &Client) -> String {
+    let who = client.describe();
+    let vendor = match client.vendor.as_str() {
+        "" => String::new(),
+        vendor => format!(": {vendor}"),
+    };
+    if client.is_relayed() {
+        return format!(
+            "DISCOVER from {who}{vendor}, by the relay {}",
+            client.giaddr
+        );
+    }
+    format!("DISCOVER from {who}{vendor}")
+}
+
+fn named(instructions: &Instructions) -> String {
+    let Instructions { server, file, .. } = instructions;
+    if file.contains("://") {
+        return file.clone();
+    }
+    if file.is_empty() {
+        return format!("the board's own files from {server}");
+    }
+    format!("{file} from {server}")
+}
