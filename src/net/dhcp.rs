@@ -19,4 +19,4 @@ pub mod packet;
 
 pub use answer::{BootAnswer, Frame, Reply, View};
 pub use classify::{Client, Firmware, Ipxe};
-pub use engine::{Engine, Input, Output, Sighting};
+pub use engine::{Engine, Input, Output};

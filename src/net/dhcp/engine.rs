@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::answer::{
     BINL_PORT, Frame, Instructions, Nothing, Reply, SERVER_PORT, View, binl_answer, proxy_offer,
@@ -19,7 +18,7 @@ use super::moment::{Metronome, Moment};
 use super::packet::{Kind, Op, Packet, code};
 use crate::model::network::Serve;
 use crate::model::trace::{Mark, Stage, Step};
-use crate::model::{Arch, Lease, MacAddr, Rung};
+use crate::model::{Boot, Lease, MacAddr, Rung, Sighting};
 
 /// What happens on the link.
 #[derive(Clone, Copy, Debug)]
@@ -70,21 +69,6 @@ pub enum Output {
     },
 }
 
-/// A machine that asked to boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    pub mac: MacAddr,
-    pub arch: Option<Arch>,
-    /// Option 60, escaped.
-    pub vendor: String,
-    pub uuid: Option<Uuid>,
-    pub hostname: Option<String>,
-    /// What it had when it asked.
-    pub address: Option<Ipv4Addr>,
-    /// Nothing was answered: it waits for a person, or for a loader.
-    pub waiting: bool,
-}
-
 /// What is known while one input is handled.
 pub(super) struct Scene<'a> {
     pub view: &'a View<'a>,
@@ -112,15 +96,15 @@ impl Scene<'_> {
     }
 
     pub fn seen(&mut self, client: &Client, waiting: bool) {
-        let address = (!client.ciaddr.is_unspecified()).then_some(client.ciaddr);
+        let has = !client.ciaddr.is_unspecified();
         self.out.push(Output::Seen(Sighting {
-            mac: client.mac,
             arch: client.arch(),
-            vendor: client.vendor.clone(),
+            vendor: bounded(&client.vendor),
             uuid: client.uuid,
-            hostname: client.hostname.clone(),
-            address,
+            hostname: client.hostname.as_deref().map(bounded).unwrap_or_default(),
+            address: has.then_some(client.ciaddr),
             waiting,
+            ..Sighting::new(client.mac, self.view.link.clone(), self.now)
         }));
     }
 
@@ -298,17 +282,14 @@ impl Engine {
         let view = scene.view;
         let address = view.address_for(client);
         let answer = (view.boot)(client, address);
+        scene.seen(client, answer.decision.boot == Boot::Wait);
         match Instructions::choose(client, &answer, address) {
-            Ok(instructions) => {
-                scene.seen(client, false);
-                Some(Told {
-                    instructions,
-                    known: answer.known,
-                    worked: answer.rung,
-                })
-            }
+            Ok(instructions) => Some(Told {
+                instructions,
+                known: answer.known,
+                worked: answer.rung,
+            }),
             Err(nothing) => {
-                scene.seen(client, true);
                 match nothing {
                     Nothing::Decided(why) => {
                         scene.trace(client.mac, Mark::Silent, "no answer", why);
@@ -407,6 +388,11 @@ fn gives_boot_options(offer: &Packet) -> bool {
     let pxe = class
         .is_some_and(|class| class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient"));
     pxe || !offer.file.is_empty() || offer.options.get(code::BOOT_FILE).is_some()
+}
+
+/// Escaped text is ASCII, so it may be cut anywhere.
+fn bounded(text: &str) -> String {
+    text.chars().take(Sighting::MAX_TEXT).collect()
 }
 
 fn question(client: &Client) -> String {

@@ -10,7 +10,6 @@ use super::classify::{Client, Firmware};
 use super::engine::{Engine, Input, Output};
 use super::packet::{Packet, code};
 use crate::model::boot::Platform;
-use crate::model::network::Serve;
 use crate::model::trace::Mark;
 use crate::model::{Boot, Decision, LinkName, MacAddr, NetworkConfig, Rung};
 
@@ -18,7 +17,6 @@ pub const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 5);
 pub const FLOATING: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 6);
 pub const ROUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 pub const REAL: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-pub const REAL_MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
 pub const LEASED: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 1);
 
@@ -26,8 +24,6 @@ pub const DISCOVER: u8 = 1;
 pub const OFFER: u8 = 2;
 pub const REQUEST: u8 = 3;
 pub const DECLINE: u8 = 4;
-pub const ACK: u8 = 5;
-pub const NAK: u8 = 6;
 pub const RELEASE: u8 = 7;
 pub const INFORM: u8 = 8;
 
@@ -188,7 +184,7 @@ pub const U_BOOT: Model = Model {
     ],
 };
 
-/// VMware's EFI leaves out option 97.
+/// The EFI of `VMware` leaves out option 97.
 pub const VMWARE: Model = Model {
     name: "VMware without option 97",
     mac: [0x00, 0x50, 0x56, 0x01, 0x02, 0x03],
@@ -254,9 +250,7 @@ impl Model {
         bytes.resize(236, 0);
         bytes.extend([99, 130, 83, 99, code::MESSAGE_TYPE, 1, kind]);
         for (code, data) in self.options {
-            let data = data
-                .strip_prefix('=')
-                .map_or_else(|| hex(data), |text| text.into());
+            let data = data.strip_prefix('=').map_or_else(|| hex(data), Into::into);
             bytes.extend([*code, u8::try_from(data.len()).unwrap()]);
             bytes.extend(data);
         }
@@ -335,12 +329,6 @@ impl World {
     pub fn with(rungs: &[Rung]) -> Self {
         let mut world = Self::default();
         world.config.rungs = rungs.iter().copied().collect();
-        world
-    }
-
-    pub fn server() -> Self {
-        let mut world = Self::default();
-        world.config.serve = Serve::Server;
         world
     }
 

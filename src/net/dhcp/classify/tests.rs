@@ -73,7 +73,7 @@ fn architectures_come_from_93_or_from_60(option: Option<&str>, class: &str, arch
 #[test]
 fn the_first_architecture_with_a_platform_counts() {
     let bytes = EDK2_X64.changed(DISCOVER, 1, |packet| {
-        packet.options.set(93, hex("0003 0007"))
+        packet.options.set(93, hex("0003 0007"));
     });
     let client = Client::read(&Packet::read(&bytes).unwrap()).unwrap();
     assert_eq!(client.arch(), Some(Arch(7)));
