@@ -1,11 +1,12 @@
 //! What a machine boots: the architectures that firmware names, the loaders for them, and the one decision.
 
+mod once;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::field::{FieldError, quoted};
 use super::machine::Machine;
 use super::network::{Admit, Idle};
 
@@ -24,7 +25,7 @@ impl Arch {
             7 | 9 | 16 => Platform::X64,
             10 | 18 => Platform::Arm32,
             11 | 19 => Platform::Arm64,
-            21 | 22 | 23 | 24 => Platform::UBoot,
+            21..=24 => Platform::UBoot,
             27 | 28 => Platform::Riscv64,
             39 | 40 => Platform::Loong64,
             41 => Platform::RaspberryPi,
@@ -184,6 +185,7 @@ impl BootRecord {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_auto(choice: &LoaderChoice) -> bool {
     *choice == LoaderChoice::Auto
 }
@@ -204,103 +206,6 @@ pub enum Once {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         cmdline: String,
     },
-}
-
-impl Once {
-    /// As many bytes as a URL may have.
-    pub const MAX_URL: usize = 2048;
-    /// What Linux takes on x86 and arm64.
-    pub const MAX_CMDLINE: usize = 2048;
-    pub const MAX_INITRDS: usize = 8;
-
-    /// Whether it can be written into a script, one command a line, and mean what it says.
-    pub fn check(&self) -> Result<(), FieldError> {
-        match self {
-            Self::Shell => Ok(()),
-            Self::Chain { url } => check_url("url", url),
-            Self::Kernel {
-                kernel,
-                initrds,
-                cmdline,
-            } => {
-                check_url("kernel", kernel)?;
-                if initrds.len() > Self::MAX_INITRDS {
-                    let (count, limit) = (initrds.len(), Self::MAX_INITRDS);
-                    let reason =
-                        format!("{count} initial RAM disks are too many, {limit} is the limit");
-                    return Err(FieldError::new("initrds", reason, URL));
-                }
-                initrds
-                    .iter()
-                    .try_for_each(|initrd| check_url("initrds", initrd))?;
-                check_cmdline(cmdline)
-            }
-        }
-    }
-}
-
-const URL: &str = "http://10.0.0.1/boot/custom.ipxe";
-/// What begins a variable of iPXE. Its value comes from the machine or off the wire, and may hold further commands.
-const VARIABLE: &str = "${";
-
-fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
-    let wrong = |reason: String| Err(FieldError::new(field, reason, URL));
-    let schemes = ["http://", "https://", "tftp://"];
-    let Some(rest) = schemes.iter().find_map(|scheme| url.strip_prefix(scheme)) else {
-        return wrong(format!(
-            "{} does not begin with http://, https:// or tftp://",
-            quoted(url)
-        ));
-    };
-    if url.len() > Once::MAX_URL {
-        let (length, limit) = (url.len(), Once::MAX_URL);
-        return wrong(format!("{length} bytes are too many, {limit} is the limit"));
-    }
-    if rest.is_empty() || rest.starts_with(['/', ':', '?', '#', '@']) {
-        return wrong(format!("{} names no host", quoted(url)));
-    }
-    if let Some(bad) = url.chars().find(|c| !c.is_ascii_graphic()) {
-        let bad = quoted(&bad.to_string());
-        return wrong(format!("{bad} has to be written with per cent signs"));
-    }
-    if url.contains(VARIABLE) {
-        return wrong(format!(
-            "{} holds '${{', which iPXE would replace",
-            quoted(url)
-        ));
-    }
-    Ok(())
-}
-
-fn check_cmdline(cmdline: &str) -> Result<(), FieldError> {
-    let wrong = |reason: String| Err(FieldError::new("cmdline", reason, "console=ttyS0 quiet"));
-    if cmdline.len() > Once::MAX_CMDLINE {
-        let (length, limit) = (cmdline.len(), Once::MAX_CMDLINE);
-        return wrong(format!("{length} bytes are too many, {limit} is the limit"));
-    }
-    if let Some(bad) = cmdline.chars().find(|c| !matches!(c, ' '..='~')) {
-        let bad = quoted(&bad.to_string());
-        return wrong(format!("{bad} is not printable ASCII"));
-    }
-    if cmdline.contains(VARIABLE) {
-        return wrong("it holds '${', which iPXE would replace".to_owned());
-    }
-    // iPXE ends a command at these words, and takes what follows for another command or for a comment.
-    let ends = |word: &&str| matches!(*word, "&&" | "||" | ";") || word.starts_with('#');
-    match cmdline.split(' ').find(ends) {
-        Some(word) => wrong(format!("the word {} ends a command in iPXE", quoted(word))),
-        None => Ok(()),
-    }
-}
-
-impl fmt::Display for Once {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shell => f.write_str("the iPXE shell"),
-            Self::Chain { url } => f.write_str(url),
-            Self::Kernel { kernel, .. } => write!(f, "the kernel {kernel}"),
-        }
-    }
 }
 
 /// Who asks, and under which rules of its network.
@@ -339,27 +244,96 @@ impl Decision {
     }
 }
 
+/// Why a machine stands on a screen that says that it waits.
+pub const WAITS: &str = "it waits for a person's approval";
+
 /// The only place that says what a machine boots. DHCP, TFTP, HTTP and iPXE all ask it.
+///
+/// A person's order comes before the silence of a network, and a lock comes before the order. A machine that is new
+/// is let in as far as its script also where idle ones get silence, since only the fetch registers it.
 pub fn decide(request: &BootRequest<'_>) -> Decision {
     let decision = |boot, why| Decision { boot, why };
     let Some(machine) = request.machine else {
         return match request.admit {
             Admit::Open => decision(Boot::Local, "it is new here, and nothing is to be done yet"),
-            Admit::Approve => decision(Boot::Wait, "it waits for a person's approval"),
+            Admit::Approve => decision(Boot::Wait, WAITS),
             Admit::Known => decision(Boot::Silence, "only known machines are answered here"),
         };
     };
-    if let Some(once) = &machine.boot.once {
-        return decision(Boot::Once(once.clone()), "a person asked for this boot");
-    }
-    match request.idle {
-        Idle::Local => decision(
+    let locked = machine.lock.is_some();
+    match (&machine.boot.once, request.idle) {
+        (Some(once), _) if !locked => {
+            decision(Boot::Once(once.clone()), "a person asked for this boot")
+        }
+        (Some(_), Idle::Local) => decision(
+            Boot::Local,
+            "it is locked, so the boot that a person asked for has to wait",
+        ),
+        (None, Idle::Local) => decision(
             Boot::Local,
             "nothing is to be done, so it boots its own disk",
         ),
-        Idle::Silence => decision(
+        (_, Idle::Silence) => decision(
             Boot::Silence,
             "nothing is to be done, and this network stays silent then",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::model::machine::Source;
+    use crate::model::{Evidence, Lock, MachineId, MemorableName};
+
+    fn known(once: bool, locked: bool) -> Machine {
+        let mac = "52:54:00:12:34:56".parse().unwrap();
+        let name = MemorableName::candidates(mac).next().unwrap();
+        let (id, now) = (MachineId(uuid::Uuid::nil()), Timestamp::UNIX_EPOCH);
+        let evidence = Evidence::of_macs(mac, []);
+        let mut machine = Machine::register(id, &evidence, name, Source::Manual, now);
+        machine.boot.once = once.then_some(Once::Shell);
+        machine.lock = locked.then(|| Lock {
+            by: "ada".into(),
+            at: now,
+            reason: None,
+        });
+        machine
+    }
+
+    const ORDERED: Boot = Boot::Once(Once::Shell);
+
+    #[test_case(None, Admit::Open, Idle::Local => Boot::Local; "a new one where all are let in")]
+    #[test_case(None, Admit::Open, Idle::Silence => Boot::Local; "a new one where idle ones get silence")]
+    #[test_case(None, Admit::Approve, Idle::Silence => Boot::Wait; "a new one that has to be approved")]
+    #[test_case(None, Admit::Known, Idle::Local => Boot::Silence; "a new one where only known ones are answered")]
+    #[test_case(Some((false, false)), Admit::Known, Idle::Local => Boot::Local; "an idle one")]
+    #[test_case(Some((false, false)), Admit::Open, Idle::Silence => Boot::Silence; "an idle one where the network is silent")]
+    #[test_case(Some((true, false)), Admit::Known, Idle::Silence => ORDERED; "an order comes before silence")]
+    #[test_case(Some((true, false)), Admit::Approve, Idle::Local => ORDERED; "an order")]
+    #[test_case(Some((true, true)), Admit::Open, Idle::Local => Boot::Local; "a lock comes before an order")]
+    #[test_case(Some((true, true)), Admit::Open, Idle::Silence => Boot::Silence; "a lock comes before an order in silence too")]
+    fn what_is_booted(machine: Option<(bool, bool)>, admit: Admit, idle: Idle) -> Boot {
+        let machine = machine.map(|(once, locked)| known(once, locked));
+        let decision = decide(&BootRequest {
+            machine: machine.as_ref(),
+            admit,
+            idle,
+        });
+        assert!(!decision.why.is_empty());
+        assert_eq!(decision.wants_netboot(), decision.boot != Boot::Silence);
+        decision.boot
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_reads_without_its_boots() {
+        let mut json = serde_json::to_value(known(true, false)).unwrap();
+        json.as_object_mut().unwrap().remove("boot");
+        let machine: Machine = serde_json::from_value(json).unwrap();
+        assert!(machine.boot.is_empty());
+        let text = serde_json::to_string(&machine).unwrap();
+        assert!(!text.contains("\"boot\""), "{text}");
     }
 }

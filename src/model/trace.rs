@@ -1,11 +1,15 @@
 //! The trace of a boot: one line per thing seen, from the first DISCOVER to the system that runs.
 
+mod diagnosis;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::network::LinkName;
+
+pub use diagnosis::{Cause, Diagnosis, Scene, diagnose};
 
 /// Where in a boot something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -14,7 +14,6 @@ use crate::model::{FieldChange, Hostname, MacAddr};
 /// Fields with their new values; what is left out stays. `null` clears what can be without a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "absent, null and a value are three")]
 pub struct NetworkPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serve: Option<Serve>,

@@ -135,7 +135,7 @@ impl NetworkConfig {
 
 impl DhcpConfig {
     fn check(&self) -> Result<(), FieldError> {
-        if let Some(pool) = &self.pool {
+        if let Some(pool) = self.pool {
             check_pool(pool)?;
         }
         if let Some(router) = self.router {
@@ -185,7 +185,7 @@ impl DhcpConfig {
     }
 }
 
-fn check_pool(pool: &Pool) -> Result<(), FieldError> {
+fn check_pool(pool: Pool) -> Result<(), FieldError> {
     usable("pool", pool.first)?;
     usable("pool", pool.last)?;
     let size = pool.size();
