@@ -15,6 +15,7 @@ pub mod names;
 pub mod network;
 pub mod setting;
 pub mod sighting;
+pub mod snippets;
 pub mod state;
 pub mod trace;
 

@@ -152,7 +152,7 @@ impl Core {
 
     fn macs_of(&self, machine: MachineId) -> Vec<MacAddr> {
         let found = self.machine_by_id(machine);
-        let macs = found.map(|(machine, _)| machine.identity.all_macs.iter().copied().collect());
+        let macs = found.map(|(machine, _)| machine.identity.all_macs.clone());
         macs.unwrap_or_default()
     }
 
@@ -162,14 +162,17 @@ impl Core {
             &call.command
             && let Subject::Machine(machine) = receipt.subject
         {
-            let macs = self.macs_of(machine);
-            macs.into_iter().for_each(|mac| self.seen().forget(mac));
+            for mac in self.macs_of(machine) {
+                self.seen().forget(mac);
+            }
         }
         match (&call.command, &receipt.subject) {
             (Command::CheckIn { .. }, Subject::Machine(machine)) => self.telemetry().seen(*machine),
             (Command::DeleteMachine { machine }, _) => {
                 self.telemetry().forget(*machine);
-                deleted.iter().for_each(|mac| self.traces().forget(*mac));
+                for mac in deleted {
+                    self.traces().forget(*mac);
+                }
             }
             (Command::MergeMachines { absorb, .. }, _) => self.telemetry().forget(*absorb),
             _ => {}

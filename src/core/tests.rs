@@ -1,9 +1,11 @@
 //! What commands promise, on the memory store and a clock that stands still.
 
 mod answers;
+mod boot;
 mod conflicts;
 mod editing;
 mod identity;
+mod network;
 mod properties;
 mod reads;
 mod removal;
