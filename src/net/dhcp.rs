@@ -4,7 +4,7 @@
 //! boot instructions and never an address (N3 to N6); where a network says so we are its DHCP server (N7).
 //!
 //! - [`packet`]: messages, read and written. - [`classify`]: who asks. - [`answer`]: what a booting client is told.
-//! - [`ladder`]: which way it is told. - [`engine`]: all of it for one link.
+//! - [`ladder`]: which way it is told. - [`staple`]: the real server's lease with our instructions. - [`engine`]: all of it for one link.
 //! - [`crowd`]: a bounded memory of many. - [`moment`]: time that only goes forward.
 
 pub mod answer;
@@ -16,6 +16,7 @@ mod fixtures;
 pub mod ladder;
 pub mod moment;
 pub mod packet;
+pub mod staple;
 
 pub use answer::{BootAnswer, Frame, Reply, View};
 pub use classify::{Client, Firmware, Ipxe};

@@ -178,13 +178,22 @@ impl Instructions {
         packet.siaddr = self.server;
         packet.sname = server.clone().into_bytes();
         packet.file = self.file.clone().into_bytes();
-        if !self.file.is_empty() {
+        if self.file.is_empty() {
+            packet.options.take(code::BOOT_FILE);
+        } else {
             // The NUL counts for firmware that copies the option as a C string.
             let mut name = self.file.clone().into_bytes();
             name.push(0);
             packet.options.set(code::BOOT_FILE, name);
         }
         packet.options.set(code::TFTP_SERVER, server);
+    }
+
+    /// Tells iPXE that no proxy's offer is worth a wait (its option `no-pxedhcp`), beside an address that comes from us.
+    pub fn end_the_wait(&self, packet: &mut Packet) {
+        if matches!(self.firmware, Firmware::Ipxe(_)) {
+            packet.options.set(code::IPXE, [0xb0, 1, 1]);
+        }
     }
 
     /// Who we are and nothing more, without option 43: what the client shall boot it has to ask on port 4011.

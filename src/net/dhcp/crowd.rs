@@ -67,28 +67,35 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
         self.entries.get_mut(key).map(|entry| &mut entry.value)
     }
 
+    /// Makes room for one who is heard now. What had to go for it is handed back.
+    pub fn admit(&mut self, key: &K, standing: Standing) -> Option<(K, V)> {
+        let old = self.entries.get(key).map(|entry| entry.standing);
+        let new = merged(old, standing);
+        if old == Some(new) {
+            return None;
+        }
+        let room = self.room(new);
+        if room.order.len() < room.limit {
+            return None;
+        }
+        let (_, gone) = room.order.pop_first()?;
+        let entry = self.entries.remove(&gone)?;
+        Some((gone, entry.value))
+    }
+
     /// The value of one who was heard just now; a new one where there was none. Who is known once stays so.
-    /// What had to go for it is handed back.
-    pub fn hear(
-        &mut self,
-        key: K,
-        standing: Standing,
-        new: impl FnOnce() -> V,
-    ) -> (&mut V, Option<(K, V)>) {
+    pub fn hear(&mut self, key: K, standing: Standing, new: impl FnOnce() -> V) -> &mut V {
+        self.admit(&key, standing);
         self.stamp += 1;
         let stamp = self.stamp;
         let old = self
             .entries
             .get(&key)
             .map(|entry| (entry.standing, entry.stamp));
-        let standing = match old {
-            Some((Standing::Known, _)) => Standing::Known,
-            _ => standing,
-        };
+        let standing = merged(old.map(|(room, _)| room), standing);
         if let Some((room, stamp)) = old {
             self.room(room).order.remove(&stamp);
         }
-        let gone = self.make_room(standing);
         self.room(standing).order.insert(stamp, key);
         let entry = self.entries.entry(key).or_insert_with(|| Entry {
             value: new(),
@@ -97,7 +104,7 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
         });
         entry.stamp = stamp;
         entry.standing = standing;
-        (&mut entry.value, gone)
+        &mut entry.value
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -112,15 +119,12 @@ impl<K: Copy + Eq + Hash, V> Crowd<K, V> {
             Standing::Known => &mut self.known,
         }
     }
+}
 
-    fn make_room(&mut self, standing: Standing) -> Option<(K, V)> {
-        let room = self.room(standing);
-        if room.order.len() < room.limit {
-            return None;
-        }
-        let (_, key) = room.order.pop_first()?;
-        let entry = self.entries.remove(&key)?;
-        Some((key, entry.value))
+const fn merged(old: Option<Standing>, new: Standing) -> Standing {
+    match old {
+        Some(Standing::Known) => Standing::Known,
+        _ => new,
     }
 }
 
@@ -147,8 +151,9 @@ mod tests {
         for key in [1, 2, 1] {
             crowd.hear(key, Standing::Stranger, || key);
         }
-        let (_, gone) = crowd.hear(3, Standing::Stranger, || 3);
-        assert_eq!(gone, Some((2, 2)));
+        assert_eq!(crowd.admit(&1, Standing::Stranger), None);
+        assert_eq!(crowd.admit(&3, Standing::Stranger), Some((2, 2)));
+        crowd.hear(3, Standing::Stranger, || 3);
         assert!(crowd.get(&1).is_some());
     }
 

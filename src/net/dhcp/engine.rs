@@ -1,5 +1,8 @@
 //! All DHCP of one link: takes datagrams and the time, gives replies, traces and what is to be kept.
 
+mod relay;
+mod scene;
+
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +16,15 @@ use super::answer::{
 };
 use super::classify::{Client, Firmware};
 use super::crowd::Standing;
-use super::ladder::{Climber, Ladder, Verdict};
-use super::moment::{Metronome, Moment};
+use super::ladder::{Climber, Ladder};
+use super::moment::Metronome;
 use super::packet::{Kind, Op, Packet, code};
+use super::staple::{self, Staple};
 use crate::model::network::Serve;
-use crate::model::trace::{Mark, Stage, Step};
+use crate::model::trace::{Mark, Step};
 use crate::model::{Boot, Lease, MacAddr, Rung, Sighting};
+
+use scene::{Scene, named, question};
 
 /// What happens on the link.
 #[derive(Clone, Copy, Debug)]
@@ -69,80 +75,12 @@ pub enum Output {
     },
 }
 
-/// What is known while one input is handled.
-pub(super) struct Scene<'a> {
-    pub view: &'a View<'a>,
-    pub now: Timestamp,
-    pub moment: Moment,
-    pub out: Vec<Output>,
-}
-
-impl Scene<'_> {
-    pub fn trace(&mut self, mac: MacAddr, mark: Mark, text: impl Into<String>, why: &str) {
-        let step = Step {
-            at: self.now,
-            stage: Stage::Dhcp,
-            mark,
-            link: Some(self.view.link.clone()),
-            text: text.into(),
-            why: why.to_owned(),
-        };
-        self.out.push(Output::Trace { mac, step });
-    }
-
-    pub fn send(&mut self, mac: MacAddr, mark: Mark, text: impl Into<String>, reply: Reply) {
-        self.trace(mac, mark, text, reply.reason);
-        self.out.push(Output::Send(reply));
-    }
-
-    pub fn seen(&mut self, client: &Client, waiting: bool) {
-        let has = !client.ciaddr.is_unspecified();
-        self.out.push(Output::Seen(Sighting {
-            arch: client.arch(),
-            vendor: bounded(&client.vendor),
-            uuid: client.uuid,
-            hostname: client.hostname.as_deref().map(bounded).unwrap_or_default(),
-            address: has.then_some(client.ciaddr),
-            waiting,
-            ..Sighting::new(client.mac, self.view.link.clone(), self.now)
-        }));
-    }
-
-    pub fn judged(&mut self, mac: MacAddr, verdict: Verdict) {
-        let Verdict {
-            failed,
-            next,
-            cause,
-        } = verdict;
-        match next {
-            Some(next) if verdict.is_step() => {
-                let text =
-                    format!("nothing was fetched on rung {failed}; the next boot takes {next}");
-                self.trace(mac, Mark::RungChanged, text, &cause.to_string());
-            }
-            Some(_) => {
-                let text = format!(
-                    "{cause}; rung {failed} worked before and stays. The snippet '{}' may cure it",
-                    cause.snippet()
-                );
-                self.trace(mac, Mark::Stopped, text, "nothing was fetched");
-            }
-            None => {
-                let text = format!(
-                    "{cause}. The snippet '{}' cures it; the next boot begins with the first rung",
-                    cause.snippet()
-                );
-                self.trace(mac, Mark::Stopped, text, "nothing was fetched on any rung");
-            }
-        }
-    }
-}
-
 /// The engine of one link.
 #[derive(Debug, Default)]
 pub struct Engine {
     metronome: Metronome,
     ladder: Ladder,
+    staple: Staple,
 }
 
 impl Engine {
@@ -176,7 +114,8 @@ impl Engine {
 
     /// When [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        let next = self.ladder.next()?;
+        let timers = [self.ladder.next(), self.staple.next()];
+        let next = timers.into_iter().flatten().min()?;
         self.metronome.timestamp(next)
     }
 
@@ -185,6 +124,7 @@ impl Engine {
         for (mac, verdict) in self.ladder.judge(&rungs, scene.moment) {
             scene.judged(mac, verdict);
         }
+        self.tell_silent_servers(scene);
     }
 
     fn datagram(&mut self, frame: &Frame<'_>, scene: &mut Scene<'_>) {
@@ -192,7 +132,9 @@ impl Engine {
             return;
         };
         match packet.op {
+            Op::Reply if packet.giaddr == scene.view.own => self.relayed(&packet, frame, scene),
             Op::Reply => self.foreign(&packet, frame, scene),
+            Op::Request if staple::is_own(&packet, scene.view) => {}
             Op::Request if !scene.view.is_addressed(*frame.dst.ip()) => {}
             Op::Request => {
                 if let Some(client) = Client::read(&packet) {
@@ -211,6 +153,9 @@ impl Engine {
     ) {
         match frame.dst.port() {
             BINL_PORT if client.boots() => self.binl(packet, client, frame, scene),
+            SERVER_PORT if self.is_stapled(packet, client, frame, scene.view) => {
+                self.relay(packet, client, frame, scene);
+            }
             SERVER_PORT if client.boots() => self.proxy(packet, client, frame, scene),
             _ => {}
         }
@@ -255,6 +200,14 @@ impl Engine {
             scene.trace(client.mac, Mark::Silent, "no answer", why);
             return;
         };
+        if rung == Rung::Staple {
+            if !client.is_relayed() {
+                return self.staple(packet, client, &told, frame, scene);
+            }
+            let text = "a proxy offer instead of a stapled one";
+            let why = "it is behind a relay, so we cannot be the relay between it and its server";
+            scene.trace(client.mac, Mark::Silent, text, why);
+        }
         let text = format!("proxy offer on rung {rung}: {}", named(&told.instructions));
         let reply = proxy_offer(packet, client, &told.instructions, rung, frame, scene.view);
         scene.send(client.mac, Mark::Offered, text, reply);
@@ -286,7 +239,11 @@ impl Engine {
         match Instructions::choose(client, &answer, address) {
             Ok(instructions) => Some(Told {
                 instructions,
-                known: answer.known,
+                standing: if answer.known {
+                    Standing::Known
+                } else {
+                    Standing::Stranger
+                },
                 worked: answer.rung,
             }),
             Err(nothing) => {
@@ -319,11 +276,7 @@ impl Engine {
         }
         let climber = Climber {
             client,
-            standing: if told.known {
-                Standing::Known
-            } else {
-                Standing::Stranger
-            },
+            standing: told.standing,
             worked: told.worked,
         };
         let (rung, verdict) = self.ladder.ask(&climber, &rungs, scene.moment);
@@ -370,7 +323,7 @@ impl Engine {
 /// What a client is told, and what is known of it.
 struct Told {
     instructions: Instructions,
-    known: bool,
+    standing: Standing,
     worked: Option<Rung>,
 }
 
@@ -388,35 +341,4 @@ fn gives_boot_options(offer: &Packet) -> bool {
     let pxe = class
         .is_some_and(|class| class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient"));
     pxe || !offer.file.is_empty() || offer.options.get(code::BOOT_FILE).is_some()
-}
-
-/// Escaped text is ASCII, so it may be cut anywhere.
-fn bounded(text: &str) -> String {
-    text.chars().take(Sighting::MAX_TEXT).collect()
-}
-
-fn question(client: &Client) -> String {
-    let who = client.describe();
-    let vendor = match client.vendor.as_str() {
-        "" => String::new(),
-        vendor => format!(": {vendor}"),
-    };
-    if client.is_relayed() {
-        return format!(
-            "DISCOVER from {who}{vendor}, by the relay {}",
-            client.giaddr
-        );
-    }
-    format!("DISCOVER from {who}{vendor}")
-}
-
-fn named(instructions: &Instructions) -> String {
-    let Instructions { server, file, .. } = instructions;
-    if file.contains("://") {
-        return file.clone();
-    }
-    if file.is_empty() {
-        return format!("the board's own files from {server}");
-    }
-    format!("{file} from {server}")
 }

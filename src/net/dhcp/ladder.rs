@@ -187,7 +187,8 @@ impl Ladder {
         };
         let client = climber.client;
         let worked = climber.worked.filter(|rung| rungs.contains(rung));
-        let (climb, gone) = self.climbs.hear(client.mac, climber.standing, || Climb {
+        self.admit(client.mac, climber.standing);
+        let climb = self.climbs.hear(client.mac, climber.standing, || Climb {
             rung: worked.unwrap_or(first),
             worked,
             failures: 0,
@@ -207,9 +208,6 @@ impl Ladder {
             .attempt
             .as_mut()
             .map(|attempt| attempt.hear(client, now));
-        if let Some((mac, climb)) = gone {
-            self.forget(mac, climb.attempt);
-        }
         self.forget(client.mac, before);
         self.expect(client.mac);
         (rung, verdict)
@@ -249,7 +247,8 @@ impl Ladder {
         if now.since(before.last) > CHAINED {
             return None;
         }
-        let (climb, gone) = self.climbs.hear(mac, Standing::Known, || Climb {
+        self.admit(mac, Standing::Known);
+        let climb = self.climbs.hear(mac, Standing::Known, || Climb {
             rung: before.rung,
             worked: None,
             failures: 0,
@@ -265,9 +264,6 @@ impl Ladder {
         let news = climb.worked != Some(before.rung);
         climb.worked = Some(before.rung);
         self.forget(mac, Some(before));
-        if let Some((mac, climb)) = gone {
-            self.forget(mac, climb.attempt);
-        }
         news.then_some(before.rung)
     }
 
@@ -298,6 +294,12 @@ impl Ladder {
 
     pub fn is_empty(&self) -> bool {
         self.climbs.is_empty()
+    }
+
+    fn admit(&mut self, mac: MacAddr, standing: Standing) {
+        if let Some((gone, climb)) = self.climbs.admit(&mac, standing) {
+            self.forget(gone, climb.attempt);
+        }
     }
 
     fn running(&mut self, mac: MacAddr) -> Option<&mut Attempt> {

@@ -156,7 +156,7 @@ fn a_stop_is_told_when_the_attempt_is_over_and_not_at_the_next_one() {
     let mut engine = Engine::new();
     world.hear(&mut engine, to_all(&EDK2_X64.message(DISCOVER, 1)));
     let payload = real(&EDK2_X64, OFFER, 1, |packet| {
-        packet.file = b"pxelinux.0".to_vec()
+        packet.file = b"pxelinux.0".to_vec();
     });
     let out = world.hear(&mut engine, from_real(&payload));
     assert_eq!(marks(&out), [Mark::ForeignBoot]);
