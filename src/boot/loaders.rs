@@ -86,8 +86,11 @@ pub fn folders() -> impl Iterator<Item = &'static str> {
 /// Who asks, as far as its loader depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    pub arch: Arch,
     pub mac: MacAddr,
+    /// What it is; a board may be known by its card, whatever it says.
+    pub platform: Option<Platform>,
+    /// What it said.
+    pub arch: Option<Arch>,
     /// Present when iPXE itself asks.
     pub ipxe: Option<Ipxe>,
 }
@@ -172,7 +175,7 @@ pub fn plan(
             return Some(Loader::script());
         }
     }
-    let row = row_of(client.arch)?;
+    let row = row_of(client)?;
     let builds = builds(row, choice);
     let there = |build: &Build| present(&name(row, *build));
     let usable: Vec<Build> = builds.iter().copied().filter(there).collect();
@@ -184,12 +187,12 @@ pub fn plan(
     Some(Loader::file(name(row, build), build))
 }
 
-fn row_of(arch: Arch) -> Option<&'static Row> {
-    let platform = match arch.0 {
-        // U-Boot starts EFI programs: 32-bit ARM, and 64-bit.
-        21 | 23 => Platform::Arm32,
-        22 | 24 => Platform::Arm64,
-        _ => arch.platform()?,
+fn row_of(client: Client) -> Option<&'static Row> {
+    let platform = match (client.platform?, client.arch) {
+        // U-Boot starts EFI programs; which, only its number tells: 32-bit ARM, else 64-bit.
+        (Platform::UBoot, Some(Arch(21 | 23))) => Platform::Arm32,
+        (Platform::UBoot, _) => Platform::Arm64,
+        (platform, _) => platform,
     };
     TABLE.iter().find(|row| row.platform == platform)
 }

@@ -10,9 +10,11 @@ const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn client(arch: u16) -> Client {
+    let arch = Arch(arch);
     Client {
-        arch: Arch(arch),
         mac: MAC,
+        platform: arch.platform(),
+        arch: Some(arch),
         ipxe: None,
     }
 }
@@ -53,6 +55,17 @@ fn every_platform_has_its_loader(arch: u16, firmware: &str, full: &str) {
 #[test_case(31, None; "an architecture that nobody knows")]
 fn the_signed_chain_is_for_those_that_have_one(arch: u16, name: Option<&str>) {
     assert_eq!(planned(arch, LoaderChoice::Signed).as_deref(), name);
+}
+
+#[test]
+fn a_board_known_by_its_card_is_no_bios() {
+    let pi = Client {
+        platform: Some(Platform::RaspberryPi),
+        ..client(0)
+    };
+    let memory = LoaderMemory::default();
+    let loader = plan(pi, LoaderChoice::Auto, &memory, START, |_| true).unwrap();
+    assert_eq!(loader.tftp_name, "rpi/start4.elf");
 }
 
 #[test]
