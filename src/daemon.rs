@@ -13,6 +13,7 @@ mod house;
 mod life;
 mod log;
 mod notify;
+mod plane;
 pub mod ports;
 mod print;
 mod signals;

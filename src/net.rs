@@ -5,7 +5,8 @@
 //!
 //! - [`links`]: what links there are. - [`link`]: raw frames of one link. - [`frame`], [`arp`]: frames, UDP and address
 //!   resolution, built and parsed. - [`floating_ip`]: the address that is held beside the host's own. - [`dhcp`]: what a
-//!   machine is told when it asks. - [`tftp`]: the files it fetches first.
+//!   machine is told when it asks. - [`tftp`]: the files it fetches first. - [`peers`]: which machine is behind an
+//!   address. - [`wire`]: all of it together, link by link.
 
 pub mod arp;
 pub mod dhcp;
@@ -13,4 +14,6 @@ pub mod floating_ip;
 pub mod frame;
 pub mod link;
 pub mod links;
+pub mod peers;
 pub mod tftp;
+pub mod wire;

@@ -14,6 +14,11 @@ use super::Core;
 pub const MAX_BATCH: usize = 256;
 
 impl Core {
+    /// A signal each time that something was committed with an event, for those who look for themselves what it was.
+    pub fn moved(&self) -> tokio::sync::watch::Receiver<Cursor> {
+        self.store().watch()
+    }
+
     /// Events after `from`; without it, those that come from now on.
     pub fn watch(&self, from: Option<Cursor>) -> Watch {
         let mut moved = self.store().watch();

@@ -15,7 +15,7 @@ use super::failure::{FAILED, Failure};
 use super::house::{House, Plan};
 use super::notify::Notifier;
 use super::signals::Signals;
-use super::{doors, ports, print, socket, upkeep};
+use super::{doors, plane, ports, print, socket, upkeep};
 use crate::core::config::{Config, LogFormat};
 use crate::demo;
 use crate::store::StoreError;
@@ -86,7 +86,12 @@ impl Daemon {
             mode: plan.mode(),
             installed_by: plan.installed_by(),
             started_at: house.started_at,
-            ports: ports::in_use(&places, path),
+            ports: ports::in_use(
+                &places,
+                path,
+                if demo { &[] } else { &config.net.links },
+                config.net.http_port,
+            ),
             ready: shown.clone(),
         };
         let router = web::router(house.core.clone(), about);
@@ -110,6 +115,15 @@ impl Daemon {
             stopped.clone(),
             upkeep::retention(house.core.clone()),
         );
+        if !demo && !config.net.links.is_empty() {
+            let wire = plane::serve(config.clone(), house.core.clone(), stopped.clone());
+            tasks.start("machines' plane", wire);
+        }
+        let told = house.core.clone();
+        tasks.until("boot milestones", stopped.clone(), async move {
+            told.tell_boots().await;
+            Ok(())
+        });
         if let Some(stage) = house.stage.clone() {
             let life = demo::live(house.core.clone(), stage);
             tasks.until("demo", stopped, async move {

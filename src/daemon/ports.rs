@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::api::PortUse;
+use crate::model::LinkName;
 
 /// One sort of door.
 #[derive(Debug)]
@@ -26,11 +27,42 @@ pub const SOCKET: Port = Port {
     default: "/run/dragonfly/dragonfly.sock",
     purpose: "API for the command line, for members of its group",
 };
+/// Boot instructions, or the whole of DHCP, on the links that were named.
+pub const DHCP: Port = Port {
+    name: "dhcp",
+    default: "67/udp",
+    purpose: "boot instructions for machines on the served links, or their DHCP server",
+};
+/// The PXE boot service.
+pub const BINL: Port = Port {
+    name: "binl",
+    default: "4011/udp",
+    purpose: "boot instructions for firmware that asks a boot service",
+};
+/// Loaders.
+pub const TFTP: Port = Port {
+    name: "tftp",
+    default: "69/udp",
+    purpose: "boot loaders for machines on the served links",
+};
+/// Scripts and files.
+pub const MACHINES: Port = Port {
+    name: "machines",
+    default: "3080/tcp",
+    purpose: "scripts, loaders and files for machines on the served links",
+};
 /// The table.
-pub const PORTS: [&Port; 2] = [&HTTP, &SOCKET];
+pub const PORTS: [&Port; 6] = [&HTTP, &SOCKET, &DHCP, &BINL, &TFTP, &MACHINES];
 
 /// The doors that are really open.
-pub fn in_use(http: &[SocketAddr], socket: Option<&Path>) -> Vec<PortUse> {
+///
+/// The machines' doors come and go with the links; `links` are those that were named.
+pub fn in_use(
+    http: &[SocketAddr],
+    socket: Option<&Path>,
+    links: &[LinkName],
+    http_port: u16,
+) -> Vec<PortUse> {
     let door = |port: &Port, at: String| PortUse {
         name: port.name.into(),
         at,
@@ -38,7 +70,12 @@ pub fn in_use(http: &[SocketAddr], socket: Option<&Path>) -> Vec<PortUse> {
     };
     let http = http.iter().map(|at| door(&HTTP, at.to_string()));
     let socket = socket.map(|path| door(&SOCKET, path.display().to_string()));
-    http.chain(socket).collect()
+    let machines = links.iter().flat_map(|link| {
+        let files = format!("{link}:{http_port}/tcp");
+        let raw = [&DHCP, &BINL, &TFTP].map(|port| door(port, format!("{link}:{}", port.default)));
+        raw.into_iter().chain([door(&MACHINES, files)])
+    });
+    http.chain(socket).chain(machines).collect()
 }
 
 #[cfg(test)]
@@ -56,5 +93,9 @@ mod tests {
         };
         assert_eq!(default("listen"), HTTP.default);
         assert_eq!(default("socket.path"), SOCKET.default);
+        assert_eq!(
+            format!("{}/tcp", default("net.http_port")),
+            MACHINES.default
+        );
     }
 }

@@ -1,0 +1,144 @@
+//! The machines' side, plugged together: the wire tells which addresses are ours, files and scripts are served there,
+//! and whoever fetches something is told to the trace, to the ladder and to the book of machines.
+
+mod adviser;
+mod doors;
+mod reception;
+mod register;
+mod story;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use self::adviser::Adviser;
+use self::reception::Reception;
+use self::story::Story;
+use super::failure::Failure;
+use crate::boot::files::Files;
+use crate::boot::http::Plane;
+use crate::boot::ipxe::Scripts;
+use crate::boot::loaders;
+use crate::core::config::Config;
+use crate::core::{Call, Clock, Command, Core, SystemClock};
+use crate::model::network::Held;
+use crate::model::{Actor, CorrelationId, LinkName, MacAddr, RequestId, Rung};
+use crate::net::dhcp::{BootAnswer, Client};
+use crate::net::floating_ip::Records;
+use crate::net::peers::Peers;
+use crate::net::wire::{self, Addresses, Advice};
+
+/// The folder in the data folder with what a person adds for booting machines.
+const OWN_FILES: &str = "boot";
+/// Fetches that wait to be told to the ladders; hundreds belong to one boot, and one would do.
+const FETCHES: usize = 1024;
+
+/// Serves until `stop` turns true. Ends at once, and well, where no link was named.
+pub(super) async fn serve(
+    config: Config,
+    core: Core,
+    stop: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let machines = Machines::build(&config, &core).map_err(|failure| failure.to_string())?;
+    let (told, addresses) = watch::channel(Addresses::new());
+    let setting = wire::Setting {
+        clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+        wanted: config.net.links.clone(),
+        advice: Arc::new(machines.adviser.clone()),
+        records: Book(core.clone()),
+        peers: machines.peers,
+        fetched: machines.fetched,
+        addresses: told,
+        core,
+    };
+    let doors = doors::keep(machines.doors, addresses, stop.clone());
+    let (wire, ()) = tokio::join!(wire::run(setting, stop), doors);
+    wire
+}
+
+/// What is served, and by whom.
+struct Machines {
+    adviser: Adviser,
+    peers: Peers,
+    fetched: mpsc::Receiver<MacAddr>,
+    doors: doors::Doors,
+}
+
+impl Machines {
+    fn build(config: &Config, core: &Core) -> Result<Self, Failure> {
+        let scripts = Scripts::new().map_err(|error| Failure::internal(error.to_string()))?;
+        let own = config.data.join(OWN_FILES);
+        let files = Arc::new(Files::new(
+            own.clone(),
+            vec![config.loaders.clone()],
+            scripts,
+        ));
+        tell_lacks(&files, &own);
+        let peers = Peers::default();
+        let (fetches, fetched) = mpsc::channel(FETCHES);
+        let adviser = Adviser::new(core.clone(), Arc::clone(&files), config.net.http_port);
+        let story = Story::new(adviser.clone(), peers.clone(), fetches);
+        let reception = Reception::new(adviser.clone(), story.clone());
+        let plane = Plane::new(
+            Arc::clone(&files),
+            Box::new(reception),
+            Box::new(story.clone()),
+            Arc::new(SystemClock),
+        );
+        Ok(Self {
+            adviser,
+            peers,
+            fetched,
+            doors: doors::Doors::new(files, story, plane, config.net.http_port),
+        })
+    }
+}
+
+/// Loaders that the package should have brought; those that only a person can supply are no lack until one is asked for.
+fn tell_lacks(files: &Files, own: &std::path::Path) {
+    let lacks = loaders::lacks(own, |name| files.has(name));
+    for lack in lacks {
+        if lack.from == loaders::Supplier::Package {
+            tracing::warn!(platform = %lack.platform, loader = lack.name, remedy = lack.remedy, "boot loader is missing");
+        }
+    }
+}
+
+impl Advice for Adviser {
+    fn answer(&self, client: &Client, link: &LinkName, address: Ipv4Addr) -> BootAnswer {
+        Adviser::answer(self, client, link, address)
+    }
+
+    fn rung_worked(&self, mac: MacAddr, rung: Rung) {
+        self.worked(mac, rung);
+    }
+}
+
+/// Where the floating IP is written down.
+#[derive(Clone)]
+struct Book(Core);
+
+impl Records for Book {
+    async fn hold(&self, link: &LinkName, held: Option<Held>) -> Result<(), String> {
+        let id = self.0.clock().new_id();
+        let call = Call {
+            actor: Actor::system("net"),
+            command: Command::HoldAddress {
+                link: link.clone(),
+                held,
+            },
+            request: RequestId(id),
+            correlation: CorrelationId(id),
+            causation: None,
+            idempotency: None,
+            dry_run: false,
+            if_version: None,
+        };
+        self.0
+            .run(call)
+            .await
+            .map(drop)
+            .map_err(|why| why.to_string())
+    }
+}

@@ -1,0 +1,189 @@
+//! What a machine boots, asked by DHCP, HTTP and the trace alike: the record of the machine, the rules of its
+//! network, the one decision, and the loader for its architecture.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::boot::files::Files;
+use crate::boot::loaders::{self, Build, Loader, LoaderMemory};
+use crate::core::Core;
+use crate::model::{
+    Arch, BootRequest, Decision, LinkName, MacAddr, Machine, Network, Platform, Rung, decide,
+};
+use crate::net::dhcp::{BootAnswer, Client, Firmware};
+
+/// A loader that a person puts there is noticed this much later.
+const LOOKED_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+/// Machines that fetch something at the same time and have no record yet.
+const MAX_WORKED: usize = 4096;
+
+/// Clones share everything.
+#[derive(Clone, Debug)]
+pub(super) struct Adviser {
+    core: Core,
+    pub(super) files: Arc<Files>,
+    http_port: u16,
+    memory: Arc<Mutex<LoaderMemory>>,
+    /// The rung on which a machine fetched something, until its record has it.
+    worked: Arc<Mutex<BTreeMap<MacAddr, Rung>>>,
+    present: Arc<Mutex<Present>>,
+}
+
+/// Which loaders are there, asked of the disk now and then: a flood of questions must not become one of system calls.
+#[derive(Debug, Default)]
+struct Present {
+    since: Timestamp,
+    names: BTreeMap<String, bool>,
+}
+
+/// Who asks, with everything that is known of it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub machine: Option<Arc<Machine>>,
+    pub network: Arc<Network>,
+    pub decision: Decision,
+}
+
+impl Adviser {
+    pub(super) fn new(core: Core, files: Arc<Files>, http_port: u16) -> Self {
+        Self {
+            core,
+            files,
+            http_port,
+            memory: Arc::default(),
+            worked: Arc::default(),
+            present: Arc::default(),
+        }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The decision for the machine with this card on that link. Where the store cannot answer, the machine counts
+    /// as unknown and the network as untouched; both make for the most harmless boot.
+    pub(super) fn asked(&self, mac: MacAddr, link: &LinkName) -> Asked {
+        let machine = self.core.machine_by_mac(mac).unwrap_or_default();
+        let network = self.core.network(link).map(|(network, _)| network);
+        let network = network.unwrap_or_else(|_| Arc::new(Network::new(link.clone())));
+        let decision = decide(&BootRequest {
+            machine: machine.as_deref(),
+            admit: network.config.admit,
+            idle: network.config.idle,
+        });
+        Asked {
+            machine,
+            network,
+            decision,
+        }
+    }
+
+    /// What DHCP tells a client. `address` is one of ours that the client reaches.
+    pub(super) fn answer(&self, client: &Client, link: &LinkName, address: Ipv4Addr) -> BootAnswer {
+        let asked = self.asked(client.mac, link);
+        let loader = self.loader(client, &asked);
+        let server = SocketAddr::from((address, self.http_port));
+        let url = |loader: &Loader| format!("http://{server}{}", loader.http_path);
+        BootAnswer {
+            url: loader.as_ref().map(url),
+            file: loader.map(|loader| loader.tftp_name),
+            known: asked.machine.is_some(),
+            rung: asked.machine.and_then(|machine| machine.boot.rung),
+            decision: asked.decision,
+        }
+    }
+
+    fn loader(&self, client: &Client, asked: &Asked) -> Option<Loader> {
+        let own = asked.machine.as_ref().map(|machine| machine.boot.loader);
+        let vendors = &asked.network.config.loaders;
+        let choice = loaders::choice(own.unwrap_or_default(), client.mac, vendors);
+        let ipxe = match &client.firmware {
+            Firmware::Ipxe(ipxe) => Some(loaders::Ipxe {
+                http: ipxe.runs_scripts(),
+                kernels: ipxe.runs_scripts(),
+            }),
+            _ => None,
+        };
+        let who = loaders::Client {
+            arch: arch_of(client)?,
+            mac: client.mac,
+            ipxe,
+        };
+        let now = self.core.clock().now();
+        let present = |name: &str| self.is_present(name, now);
+        loaders::plan(who, choice, &self.memory(), now, present)
+    }
+
+    fn is_present(&self, name: &str, now: Timestamp) -> bool {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back counts as late.
+        if now.duration_since(present.since).abs() > LOOKED_FOR {
+            present.names.clear();
+            present.since = now;
+        }
+        match present.names.get(name) {
+            Some(there) => *there,
+            None => {
+                let there = self.files.has(name);
+                present.names.insert(name.to_owned(), there);
+                there
+            }
+        }
+    }
+
+    /// The machine has this loader whole.
+    pub(super) fn loader_fetched(&self, mac: MacAddr, name: &str) {
+        if let Some(build) = build_of(name) {
+            self.memory().fetched(mac, build, self.core.clock().now());
+        }
+    }
+
+    /// The machine came to its script.
+    pub(super) fn script_reached(&self, mac: MacAddr) {
+        self.memory().reached(mac);
+    }
+
+    pub(super) fn worked(&self, mac: MacAddr, rung: Rung) {
+        let mut worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most of them never came to a script; a machine that did says so again at its next boot.
+        if worked.len() >= MAX_WORKED {
+            worked.clear();
+        }
+        worked.insert(mac, rung);
+    }
+
+    /// The rung that worked, for the machine's record.
+    pub(super) fn take_rung(&self, mac: MacAddr) -> Option<Rung> {
+        let mut worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        worked.remove(&mac)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, LoaderMemory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A board is known by its card, whatever it says of itself.
+fn arch_of(client: &Client) -> Option<Arch> {
+    match client.platform() {
+        Some(Platform::RaspberryPi) => Some(Arch(41)),
+        // An iPXE that names no architecture runs our scripts all the same.
+        None if matches!(client.firmware, Firmware::Ipxe(_)) => client.arch().or(Some(Arch(0))),
+        _ => client.arch(),
+    }
+}
+
+fn build_of(name: &str) -> Option<Build> {
+    let file = name.rsplit('/').next()?;
+    Some(match file {
+        "undionly.kpxe" | "snponly.efi" => Build::Firmware,
+        "ipxe.pxe" | "ipxe.efi" => Build::Full,
+        shim if shim.starts_with("shim") => Build::Signed,
+        loader if loader.starts_with("ipxe-") => Build::Firmware,
+        _ => return None,
+    })
+}

@@ -1,0 +1,111 @@
+//! Hands each machine its script: registers who is new, takes off what was ordered for one boot, and tells the trace.
+
+use futures_util::future::BoxFuture;
+
+use super::adviser::Adviser;
+use super::register::{self, Given as Orders, Visitor};
+use super::story::Story;
+use crate::boot::http::{Ask, Given, Machines, Unavailable};
+use crate::model::trace::{Mark, Stage};
+use crate::model::{Arch, Boot, LinkName, Once, Platform};
+
+pub(super) struct Reception {
+    adviser: Adviser,
+    story: Story,
+    orders: Orders,
+}
+
+impl Reception {
+    pub(super) fn new(adviser: Adviser, story: Story) -> Self {
+        Self {
+            adviser,
+            story,
+            orders: Orders::default(),
+        }
+    }
+
+    async fn give(&self, ask: &Ask) -> Result<Given, Unavailable> {
+        let visitor = Visitor {
+            mac: ask.mac,
+            uuid: ask.uuid,
+            arch: self.arch(ask),
+            link: self.link(ask)?,
+            from: format!("http {}", ask.peer.ip()),
+        };
+        self.story.arrived(ask.mac);
+        self.adviser.script_reached(ask.mac);
+        let asked = register::admit(&self.adviser, &self.orders, &visitor).await;
+        let name = match &asked.machine {
+            Some(machine) => machine.name().to_owned(),
+            None => ask.mac.to_string(),
+        };
+        let decision = asked.decision;
+        let mark = match decision.boot {
+            Boot::Local | Boot::Silence => Mark::LocalBoot,
+            Boot::Wait | Boot::Once(_) => Mark::ScriptSaid,
+        };
+        let link = Some(visitor.link);
+        let reached = format!("script for {name}");
+        let given = (Stage::Script, Mark::ScriptGiven);
+        self.story.note(ask.mac, link.clone(), given, &reached, "");
+        let told = (Stage::Script, mark);
+        self.story
+            .note(ask.mac, link, told, &told_to(&decision.boot), decision.why);
+        Ok(Given { name, decision })
+    }
+
+    /// The link that it was heard on; behind a router, the one that our address is on.
+    fn link(&self, ask: &Ask) -> Result<LinkName, Unavailable> {
+        let heard = self.story.link_of(ask.peer.ip());
+        let ours = || {
+            let links = self.adviser.core().wire().links();
+            let of = links.into_iter().find(|link| {
+                let own = link
+                    .addresses
+                    .iter()
+                    .any(|(address, _)| *address == ask.local.ip());
+                own || link.serving.from.is_some_and(|from| from == ask.local.ip())
+            });
+            of.map(|link| link.name)
+        };
+        heard.or_else(ours).ok_or_else(|| {
+            Unavailable("no link is known by which this machine asks; it is tried again".to_owned())
+        })
+    }
+
+    /// What the firmware said to DHCP; else what iPXE was built for.
+    fn arch(&self, ask: &Ask) -> Option<Arch> {
+        let seen = self.adviser.core().seen().get(ask.mac);
+        let said = seen.and_then(|seen| seen.arch);
+        said.or_else(|| ask.platform.and_then(arch_of))
+    }
+}
+
+const fn arch_of(platform: Platform) -> Option<Arch> {
+    Some(Arch(match platform {
+        Platform::Bios => 0,
+        Platform::Ia32 => 6,
+        Platform::X64 => 7,
+        Platform::Arm32 => 10,
+        Platform::Arm64 => 11,
+        Platform::Riscv64 => 27,
+        Platform::Loong64 => 39,
+        Platform::UBoot | Platform::RaspberryPi => return None,
+    }))
+}
+
+fn told_to(boot: &Boot) -> String {
+    match boot {
+        Boot::Local | Boot::Silence => "boots its own disk".to_owned(),
+        Boot::Wait => "waits, and asks again".to_owned(),
+        Boot::Once(Once::Shell) => "boots into iPXE's shell, this once".to_owned(),
+        Boot::Once(Once::Chain { url }) => format!("boots {url}, this once"),
+        Boot::Once(Once::Kernel { kernel, .. }) => format!("boots the kernel {kernel}, this once"),
+    }
+}
+
+impl Machines for Reception {
+    fn script<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Given, Unavailable>> {
+        Box::pin(self.give(ask))
+    }
+}

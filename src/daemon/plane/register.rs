@@ -1,0 +1,159 @@
+//! The first fetch of a script makes a machine of whoever was seen, where its network lets it in; and each fetch of
+//! a script takes the order for this boot off the machine's record.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::adviser::{Adviser, Asked};
+use crate::core::{Call, Command, Core, Receipt, Refusal};
+use crate::model::identity::usable_uuid;
+use crate::model::machine::Source;
+use crate::model::network::Admit;
+use crate::model::{
+    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, Once,
+    RequestId,
+};
+
+/// A firmware or an iPXE that asks again within this time still has the order that it was given.
+const SAME_BOOT: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
+/// Who asks for its script.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    pub mac: MacAddr,
+    pub uuid: Option<Uuid>,
+    pub arch: Option<Arch>,
+    pub link: LinkName,
+    /// Where it asks from, for the audit log.
+    pub from: String,
+}
+
+/// Orders that were handed out a moment ago, for a machine that asks once more.
+#[derive(Debug, Default)]
+pub(super) struct Given(std::sync::Mutex<Vec<(MacAddr, Timestamp, Once)>>);
+
+/// As many machines boot by order at one moment.
+const MAX_GIVEN: usize = 256;
+
+impl Given {
+    fn note(&self, mac: MacAddr, now: Timestamp, once: &Once) {
+        let mut given = self.lock();
+        given.retain(|(other, at, _)| *other != mac && now.duration_since(*at) < SAME_BOOT);
+        if given.len() >= MAX_GIVEN {
+            given.remove(0);
+        }
+        given.push((mac, now, once.clone()));
+    }
+
+    fn lately(&self, mac: MacAddr, now: Timestamp) -> Option<Once> {
+        let given = self.lock();
+        let own = given.iter().find(|(other, _, _)| *other == mac)?;
+        let fresh = now.duration_since(own.1).abs() < SAME_BOOT;
+        fresh.then(|| own.2.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(MacAddr, Timestamp, Once)>> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// What the visitor boots; it is registered on the way, if it may be.
+pub(super) async fn admit(adviser: &Adviser, given: &Given, visitor: &Visitor) -> Asked {
+    let mut asked = adviser.asked(visitor.mac, &visitor.link);
+    if asked.machine.is_none() && asked.network.config.admit == Admit::Open {
+        let evidence = Evidence {
+            smbios_uuid: visitor.uuid.and_then(usable_uuid),
+            ..Evidence::of_macs(visitor.mac, [])
+        };
+        let command = Command::CheckIn {
+            evidence,
+            source: Source::Agent,
+        };
+        match run(adviser.core(), visitor, command).await {
+            Ok(_) => asked = adviser.asked(visitor.mac, &visitor.link),
+            Err(why) => {
+                tracing::warn!(mac = %visitor.mac, %why, "machine not registered");
+                asked.decision = Decision {
+                    boot: Boot::Wait,
+                    why: "it could not be registered just now, and tries again",
+                };
+            }
+        }
+    }
+    take(adviser, given, visitor, asked).await
+}
+
+/// Takes the order off the record before its script leaves. One that cannot be taken off is not given: it would be
+/// given again with the next boot.
+async fn take(adviser: &Adviser, given: &Given, visitor: &Visitor, mut asked: Asked) -> Asked {
+    let now = adviser.core().clock().now();
+    let Some(machine) = &asked.machine else {
+        return asked;
+    };
+    let once = match &asked.decision.boot {
+        Boot::Once(once) => Some(once.clone()),
+        _ => None,
+    };
+    let lately = machine
+        .boot
+        .at
+        .is_some_and(|at| now.duration_since(at).abs() < SAME_BOOT);
+    if once.is_none() && lately {
+        // A machine that asks over and over writes nothing.
+        again(given, visitor.mac, now, &mut asked);
+        return asked;
+    }
+    let command = Command::TakeBoot {
+        machine: machine.id,
+        given: once.clone(),
+        arch: visitor.arch,
+        rung: adviser.take_rung(visitor.mac),
+    };
+    let taken = run(adviser.core(), visitor, command).await;
+    match (taken, once) {
+        (Ok(_), Some(once)) => given.note(visitor.mac, now, &once),
+        (Ok(_), None) => again(given, visitor.mac, now, &mut asked),
+        (Err(why), Some(_)) => {
+            tracing::warn!(mac = %visitor.mac, %why, "order for this boot not taken off, so not given");
+            asked.decision = Decision {
+                boot: Boot::Wait,
+                why: "its order cannot be written down as given, and it tries again",
+            };
+        }
+        (Err(why), None) => {
+            tracing::debug!(mac = %visitor.mac, %why, "boot not written down");
+        }
+    }
+    asked
+}
+
+/// The order that it was given a moment ago still holds for this boot.
+fn again(given: &Given, mac: MacAddr, now: Timestamp, asked: &mut Asked) {
+    if let (Boot::Local, Some(once)) = (&asked.decision.boot, given.lately(mac, now)) {
+        asked.decision = Decision {
+            boot: Boot::Once(once),
+            why: "it was told so a moment ago",
+        };
+    }
+}
+
+async fn run(core: &Core, visitor: &Visitor, command: Command) -> Result<Receipt, Refusal> {
+    let id = core.clock().new_id();
+    core.run(Call {
+        actor: Actor {
+            kind: ActorKind::Machine,
+            name: visitor.mac.to_string(),
+            from: visitor.from.clone(),
+        },
+        command,
+        request: RequestId(id),
+        correlation: CorrelationId(id),
+        causation: None,
+        idempotency: None,
+        dry_run: false,
+        if_version: None,
+    })
+    .await
+}
