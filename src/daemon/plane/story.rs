@@ -101,12 +101,13 @@ const fn four(address: IpAddr) -> Option<std::net::Ipv4Addr> {
 }
 
 impl tftp::Watcher for Story {
-    fn tftp(&self, peer: SocketAddr, mark: Mark, name: &str, text: String) {
+    /// The text begins with the file's name.
+    fn tftp(&self, peer: SocketAddr, mark: Mark, text: String) {
         self.fetch(&Fetch {
             stage: Stage::Tftp,
             peer: peer.ip(),
             mark,
-            name,
+            name: text.split(',').next().unwrap_or_default(),
             text: &text,
         });
     }
