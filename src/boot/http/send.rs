@@ -1,0 +1,85 @@
+//! Bytes to a socket, whole or not at all, with a limit on how long nothing may move.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::sendfile::sendfile64;
+use nix::sys::socket::{MsgFlags, send};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::seats::Seat;
+
+/// A client that takes nothing for this long is gone: TCP would go on for a quarter of an hour.
+const STALL: Duration = Duration::from_secs(30);
+/// At most this much in one call, so that a fast client leaves the processor to others in between.
+const AT_ONCE: u64 = 2 * 1024 * 1024;
+
+/// Sends these bytes. `more` keeps the last of them back until others follow.
+pub async fn bytes(socket: &TcpStream, seat: &Seat, bytes: &[u8], more: bool) -> io::Result<()> {
+    let more = if more { nix::libc::MSG_MORE } else { 0 };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(more);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let count = moved(socket, seat, || Ok(send(socket.as_raw_fd(), rest, flags)?));
+        rest = rest.get(count.await?..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Sends `len` bytes of a file from `from` on, without reading them into this process. The error holds how many
+/// were left.
+pub async fn file(
+    socket: &TcpStream,
+    seat: &Seat,
+    file: &File,
+    from: u64,
+    len: u64,
+) -> Result<(), (io::Error, u64)> {
+    // The disk is read ahead, twice as far as usual. Without it all goes as well, only slower.
+    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+    let mut offset = i64::try_from(from).map_err(|error| (io::Error::other(error), len))?;
+    let mut left = len;
+    while left > 0 {
+        let most = usize::try_from(left.min(AT_ONCE)).unwrap_or(usize::MAX);
+        let done = moved(socket, seat, || {
+            Ok(sendfile64(socket, file, Some(&mut offset), most)?)
+        });
+        match done.await {
+            // It has become shorter since its length was told.
+            Ok(0) => return Err((io::ErrorKind::UnexpectedEof.into(), left)),
+            Ok(count) => left -= count as u64,
+            Err(error) => return Err((error, left)),
+        }
+    }
+    Ok(())
+}
+
+/// One call, as soon as the socket takes something.
+async fn moved(
+    socket: &TcpStream,
+    seat: &Seat,
+    mut call: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match socket.try_io(Interest::WRITABLE, &mut call) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            done => {
+                seat.moved();
+                return done;
+            }
+        }
+        in_time(socket.writable()).await?;
+    }
+}
+
+async fn in_time(ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::time::timeout(STALL, ready)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
