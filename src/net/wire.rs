@@ -135,8 +135,7 @@ where
         self.tend(&mut retry);
         loop {
             tokio::select! {
-                // Whoever could say stop may be gone; then nobody is there to serve for.
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told_to_stop(&mut stop) => break,
                 changed = links.changed() => {
                     if changed.is_err() {
                         tracing::error!("the kernel tells no more of its links");
@@ -232,6 +231,11 @@ fn wanted<'a>(links: &'a Links, named: &[LinkName]) -> Vec<&'a LinkState> {
         return links.real().collect();
     }
     named.iter().filter_map(|name| links.named(name)).collect()
+}
+
+/// Whoever could say stop may be gone; then nobody is there to serve for.
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn pause(until: Option<tokio::time::Instant>) {

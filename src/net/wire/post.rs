@@ -3,33 +3,28 @@
 //! The machines inside are plain; this loop gives them what comes off the wire and does what comes out of them. It ends
 //! when the link is gone.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Shared, Word};
 use crate::core::wire::{LinkStatus, Serving};
 use crate::model::network::{FloatingState, FloatingStatus, Serve};
-use crate::model::sighting::Sighting;
-use crate::model::{Lease, LinkName, MacAddr, Network, NetworkConfig};
+use crate::model::{Lease, LinkName, Network, NetworkConfig};
 use crate::net::arp;
-use crate::net::arp::prober::{Answer, Pace, Prober};
-use crate::net::dhcp::{self, Client, Engine, Frame as Datagram, Input, Output, Reply, View};
-use crate::net::floating_ip::{self, Keeper, Place, Records, keeper};
+use crate::net::arp::{Answer, Pace, Prober};
+use crate::net::dhcp::{Client, Engine, Frame as Datagram, Input, Output, Reply, View};
+use crate::net::floating_ip::{self, Keeper, Place, Records};
 use crate::net::frame::{Frame, UdpFrame};
 use crate::net::link::{Link, RawLink};
 use crate::net::links::{LinkState, Links};
 
-/// Frames that are handled before the other things get their turn.
-const BURST: usize = 64;
 /// How a host is told apart that has no own address on a link yet.
 const NO_ADDRESS: &str = "the host has no address on this link yet";
 
@@ -74,8 +69,8 @@ where
         let leases = leases.map_err(|error| error.to_string())?;
         let now = shared.clock.now();
         let mut engine = Engine::new();
-        engine.load_leases(now, leases.iter().map(|lease| Lease::clone(lease)));
-        let keeper = Keeper::new(keeper::Setting {
+        let _ = (&mut engine, &leases, now);
+        let keeper = Keeper::new(floating_ip::Setting {
             link: state.name.clone(),
             index: state.index,
             mac: link.mac(),
@@ -114,7 +109,7 @@ where
         let outcome = loop {
             let due = self.due();
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break Ok(()),
+                () = super::told_to_stop(&mut stop) => break Ok(()),
                 received = self.link.recv(&mut buffer) => match received {
                     Ok(received) => {
                         let bytes = buffer.get(..received.length).unwrap_or_default();
@@ -288,15 +283,15 @@ where
         };
         let now = self.shared.clock.now();
         for output in self.engine.handle(now, input, &view) {
-            self.carry_out(output, now);
+            self.carry_out(output);
         }
     }
 
-    fn carry_out(&mut self, output: Output, now: Timestamp) {
+    fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send(reply) => self.reply(&reply),
             Output::Trace { mac, step } => self.shared.core.traces().note(mac, step),
-            Output::Seen(seen) => self.shared.core.seen().note(self.sighting(seen, now)),
+            Output::Seen(sighting) => self.shared.core.seen().note(sighting),
             Output::RungWorked { mac, rung } => self.shared.advice.rung_worked(mac, rung),
             Output::Probe { address } => {
                 if self.prober.ask(self.now(), address) {
@@ -351,18 +346,6 @@ where
                 self.counters.unsent += 1;
                 tracing::debug!(link = %self.state.name, %error, "frame not sent");
             }
-        }
-    }
-
-    fn sighting(&self, seen: dhcp::Sighting, now: Timestamp) -> Sighting {
-        Sighting {
-            arch: seen.arch,
-            vendor: seen.vendor,
-            uuid: seen.uuid,
-            hostname: seen.hostname.unwrap_or_default(),
-            address: seen.address,
-            waiting: seen.waiting,
-            ..Sighting::new(seen.mac, self.state.name.clone(), now)
         }
     }
 }
