@@ -10,9 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::boot::files::Files;
 use crate::boot::loaders::{self, Build, Loader, LoaderMemory};
 use crate::core::Core;
-use crate::model::{
-    Arch, BootRequest, Decision, LinkName, MacAddr, Machine, Network, Platform, Rung, decide,
-};
+use crate::model::{BootRequest, Decision, LinkName, MacAddr, Machine, Network, Rung, decide};
 use crate::net::dhcp::{BootAnswer, Client, Firmware};
 
 /// A loader that a person puts there is noticed this much later.
@@ -109,7 +107,8 @@ impl Adviser {
             _ => None,
         };
         let who = loaders::Client {
-            arch: arch_of(client)?,
+            arch: client.arch(),
+            platform: client.platform(),
             mac: client.mac,
             ipxe,
         };
@@ -164,16 +163,6 @@ impl Adviser {
 
     fn memory(&self) -> MutexGuard<'_, LoaderMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A board is known by its card, whatever it says of itself.
-fn arch_of(client: &Client) -> Option<Arch> {
-    match client.platform() {
-        Some(Platform::RaspberryPi) => Some(Arch(41)),
-        // An iPXE that names no architecture runs our scripts all the same.
-        None if matches!(client.firmware, Firmware::Ipxe(_)) => client.arch().or(Some(Arch(0))),
-        _ => client.arch(),
     }
 }
 
