@@ -5,7 +5,7 @@
 //!
 //! - [`packet`]: messages, read and written. - [`classify`]: who asks. - [`answer`]: what a booting client is told.
 //! - [`ladder`]: which way it is told. - [`staple`]: the real server's lease with our instructions. - [`engine`]: all of it for one link.
-//! - [`crowd`]: a bounded memory of many. - [`moment`]: time that only goes forward.
+//! - [`server`]: the network's own server. - [`crowd`]: a bounded memory of many. - [`moment`]: time that only goes forward.
 
 pub mod answer;
 pub mod classify;
@@ -16,6 +16,7 @@ mod fixtures;
 pub mod ladder;
 pub mod moment;
 pub mod packet;
+pub mod server;
 pub mod staple;
 
 pub use answer::{BootAnswer, Frame, Reply, View};

@@ -12,19 +12,22 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use super::answer::{
-    BINL_PORT, Frame, Instructions, Nothing, Reply, SERVER_PORT, View, binl_answer, proxy_offer,
+    BINL_PORT, BootAnswer, Frame, Instructions, Nothing, Reply, SERVER_PORT, View, binl_answer,
+    proxy_offer,
 };
 use super::classify::{Client, Firmware};
 use super::crowd::Standing;
 use super::ladder::{Climber, Ladder};
 use super::moment::Metronome;
 use super::packet::{Kind, Op, Packet, code};
+use super::server::{self, Server};
 use super::staple::{self, Staple};
 use crate::model::network::Serve;
 use crate::model::trace::{Mark, Step};
 use crate::model::{Boot, Lease, MacAddr, Rung, Sighting};
 
-use scene::{Scene, named, question};
+pub use scene::Scene;
+use scene::{named, question};
 
 /// What happens on the link.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +84,18 @@ pub struct Engine {
     metronome: Metronome,
     ladder: Ladder,
     staple: Staple,
+    server: Server,
 }
 
 impl Engine {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes up the leases that were written down, before anything else is handled.
+    pub fn load_leases(&mut self, now: Timestamp, leases: impl IntoIterator<Item = Lease>) {
+        self.metronome.moment(now);
+        self.server.load(leases);
     }
 
     /// What follows from one input. Whatever the input is, this neither panics nor grows beyond its bounds.
@@ -107,14 +117,21 @@ impl Engine {
                     scene.out.push(Output::RungWorked { mac, rung });
                 }
             }
-            Input::LeasesWritten { .. } | Input::ProbeAnswered { .. } => {}
+            Input::LeasesWritten { token, ok } => self.server.written(token, ok, &mut scene),
+            Input::ProbeAnswered { address, by } => {
+                self.server.probe_answered(address, by, &mut scene);
+            }
         }
         scene.out
     }
 
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        let timers = [self.ladder.next(), self.staple.next()];
+        let timers = [self.ladder.next(), self.staple.next(), self.server.next()];
         let next = timers.into_iter().flatten().min()?;
         self.metronome.timestamp(next)
     }
@@ -125,6 +142,9 @@ impl Engine {
             scene.judged(mac, verdict);
         }
         self.tell_silent_servers(scene);
+        if scene.view.config.serve == Serve::Server {
+            self.server.tick(scene);
+        }
     }
 
     fn datagram(&mut self, frame: &Frame<'_>, scene: &mut Scene<'_>) {
@@ -153,6 +173,9 @@ impl Engine {
     ) {
         match frame.dst.port() {
             BINL_PORT if client.boots() => self.binl(packet, client, frame, scene),
+            SERVER_PORT if scene.view.config.serve == Serve::Server => {
+                self.serve(packet, client, frame, scene);
+            }
             SERVER_PORT if self.is_stapled(packet, client, frame, scene.view) => {
                 self.relay(packet, client, frame, scene);
             }
@@ -213,6 +236,42 @@ impl Engine {
         scene.send(client.mac, Mark::Offered, text, reply);
     }
 
+    /// As the network's own server: an address for everybody, and boot instructions with it for who boots.
+    fn serve(
+        &mut self,
+        packet: &Packet,
+        client: &Client,
+        frame: &Frame<'_>,
+        scene: &mut Scene<'_>,
+    ) {
+        let told = match client.kind {
+            Kind::Discover if client.boots() => {
+                scene.trace(client.mac, Mark::Discover, question(client), "");
+                let told = self.told(client, scene);
+                if let Some(told) = &told {
+                    self.climb(client, told, scene);
+                }
+                told
+            }
+            Kind::Request | Kind::Inform if client.boots() => {
+                self.ladder
+                    .note(client.mac, scene.moment, |facts| facts.acknowledged = true);
+                advise(client, scene.view)
+            }
+            _ => None,
+        };
+        let asked = server::Asked {
+            packet,
+            client,
+            frame,
+            instructions: told.as_ref().map(|told| &told.instructions),
+            known: told
+                .as_ref()
+                .is_some_and(|told| told.standing == Standing::Known),
+        };
+        self.server.handle(&asked, scene);
+    }
+
     fn binl(&mut self, packet: &Packet, client: &Client, frame: &Frame<'_>, scene: &mut Scene<'_>) {
         if !matches!(client.kind, Kind::Request | Kind::Inform | Kind::Discover) {
             return;
@@ -237,15 +296,7 @@ impl Engine {
         let answer = (view.boot)(client, address);
         scene.seen(client, answer.decision.boot == Boot::Wait);
         match Instructions::choose(client, &answer, address) {
-            Ok(instructions) => Some(Told {
-                instructions,
-                standing: if answer.known {
-                    Standing::Known
-                } else {
-                    Standing::Stranger
-                },
-                worked: answer.rung,
-            }),
+            Ok(instructions) => Some(Told::new(instructions, &answer)),
             Err(nothing) => {
                 match nothing {
                     Nothing::Decided(why) => {
@@ -325,6 +376,29 @@ struct Told {
     instructions: Instructions,
     standing: Standing,
     worked: Option<Rung>,
+}
+
+impl Told {
+    fn new(instructions: Instructions, answer: &BootAnswer) -> Self {
+        let standing = if answer.known {
+            Standing::Known
+        } else {
+            Standing::Stranger
+        };
+        Self {
+            instructions,
+            standing,
+            worked: answer.rung,
+        }
+    }
+}
+
+/// What the client boots, without a word in the trace: it asked that before.
+fn advise(client: &Client, view: &View<'_>) -> Option<Told> {
+    let address = view.address_for(client);
+    let answer = (view.boot)(client, address);
+    let instructions = Instructions::choose(client, &answer, address).ok()?;
+    Some(Told::new(instructions, &answer))
 }
 
 /// The rungs that may be used. A network's own server has one way to answer.

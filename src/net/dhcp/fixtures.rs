@@ -27,7 +27,8 @@ pub const DECLINE: u8 = 4;
 pub const RELEASE: u8 = 7;
 pub const INFORM: u8 = 8;
 
-/// What one firmware sends behind option 53, in its order: hexadecimal digits, or text behind `=`.
+/// What one firmware sends behind option 53, in its order: hexadecimal digits, text behind `=`, or
+/// `@` for its card as option 61 has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
     pub name: &'static str,
@@ -116,7 +117,7 @@ pub const IPXE_ROM: Model = Model {
             175,
             "b105018086100e eb03011501 130101 170101 150101 220101 180101 210101 110101 120101",
         ),
-        (61, "01 525400123457"),
+        (61, "@"),
         (97, GUID),
     ],
 };
@@ -203,7 +204,7 @@ pub const UDHCPC: Model = Model {
     mac: [0x02, 0x00, 0x00, 0x00, 0x00, 0x09],
     flags: 0,
     options: &[
-        (61, "01 020000000009"),
+        (61, "@"),
         (57, "0240"),
         (55, "0103060c0f1c2a"),
         (60, "=udhcp 1.35.0"),
@@ -250,7 +251,11 @@ impl Model {
         bytes.resize(236, 0);
         bytes.extend([99, 130, 83, 99, code::MESSAGE_TYPE, 1, kind]);
         for (code, data) in self.options {
-            let data = data.strip_prefix('=').map_or_else(|| hex(data), Into::into);
+            let data = match data.split_at_checked(1) {
+                Some(("=", text)) => text.into(),
+                Some(("@", _)) => [&[1], self.mac.as_slice()].concat(),
+                _ => hex(data),
+            };
             bytes.extend([*code, u8::try_from(data.len()).unwrap()]);
             bytes.extend(data);
         }

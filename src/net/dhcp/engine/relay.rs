@@ -1,7 +1,7 @@
 //! The engine's part in stapling: which messages are relayed, and what is traced of it.
 
 use super::scene::{Scene, named};
-use super::{Engine, Told};
+use super::{Engine, Told, advise};
 use crate::model::Rung;
 use crate::model::network::Serve;
 use crate::model::trace::Mark;
@@ -69,7 +69,8 @@ impl Engine {
         scene: &mut Scene<'_>,
     ) {
         let view = scene.view;
-        let boot = client.boots().then(|| instructions(client, view)).flatten();
+        let boot = client.boots().then(|| advise(client, view)).flatten();
+        let boot = boot.map(|told| told.instructions);
         let asked = Asked {
             packet,
             client,
@@ -145,11 +146,4 @@ impl Engine {
 
 fn may_staple(view: &View<'_>) -> bool {
     view.config.serve == Serve::Proxy && view.config.rungs.contains(&Rung::Staple)
-}
-
-/// What the client boots, without a word in the trace: it asked that before.
-fn instructions(client: &Client, view: &View<'_>) -> Option<Instructions> {
-    let address = view.address_for(client);
-    let answer = (view.boot)(client, address);
-    Instructions::choose(client, &answer, address).ok()
 }

@@ -11,6 +11,7 @@ use crate::net::dhcp::ladder::Verdict;
 use crate::net::dhcp::moment::Moment;
 
 /// What is known while one input is handled.
+#[derive(Debug)]
 pub struct Scene<'a> {
     pub view: &'a View<'a>,
     pub now: Timestamp,
