@@ -64,13 +64,8 @@ impl Watch {
                 tokio::time::sleep(SETTLE).await;
                 while messages.try_recv().is_ok() {}
                 match list(&asked).await {
-                    Ok(links) => {
-                        tell.send_if_modified(|known| {
-                            let changed = **known != links;
-                            *known = Arc::new(links);
-                            changed
-                        });
-                    }
+                    // Told also when all is as it was: what was put on after the last look may be off again.
+                    Ok(links) => drop(tell.send_replace(Arc::new(links))),
                     Err(error) => {
                         tracing::warn!(%error, "links could not be listed; the next change is awaited");
                     }
@@ -82,7 +77,7 @@ impl Watch {
         Ok(Self { handle, now, tasks })
     }
 
-    /// The links now and after each change.
+    /// The links now, and whenever the kernel said that something changed.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Links>> {
         self.now.clone()
     }
