@@ -18,6 +18,18 @@
 //! | `PUT`, `DELETE /api/v1/machines/{machine}/lock` with [`LockMachine`] | [`Receipt`] |
 //! | `POST /api/v1/machines/{machine}/merge` with [`Merge`] | [`Receipt`] |
 //! | `POST /api/v1/machines/{machine}/split` with [`Split`] | [`Receipt`] |
+//! | `POST /api/v1/machines/{machine}/boot-once` with [`BootOnce`], `DELETE` | [`Receipt`] |
+//! | `PUT /api/v1/machines/{machine}/loader` with [`SetLoader`] | [`Receipt`] |
+//! | `GET /api/v1/machines/{machine}/trace?after` | [`Trace`] |
+//! | `GET /api/v1/networks`, `GET /api/v1/networks/{link}` | [`List`] of [`Network`], [`Network`] |
+//! | `PATCH /api/v1/networks/{link}` with [`SetNetwork`] | [`Receipt`] |
+//! | `GET /api/v1/floating-ips` | [`List`] of [`FloatingIp`] |
+//! | `PUT /api/v1/floating-ips/{link}` with [`WantFloatingIp`], `DELETE` | [`Receipt`] |
+//! | `POST /api/v1/floating-ips/{link}/scan` | [`Scan`] |
+//! | `GET /api/v1/leases?link&limit&cursor` | [`List`] of [`Lease`] |
+//! | `GET /api/v1/seen` | [`List`] of [`Sighting`] |
+//! | `POST /api/v1/seen/{mac}/approve` | [`Receipt`] |
+//! | `GET /api/v1/seen/{mac}/trace?after` | [`Trace`] |
 //! | `GET /api/v1/conflicts` | [`List`] of [`Conflict`] |
 //! | `GET /api/v1/tags` | [`List`] of [`TagCount`] |
 //! | `GET /api/v1/settings`, `GET /api/v1/settings/{key}` | [`List`] of [`Setting`], [`Setting`] |
@@ -32,18 +44,22 @@
 //! after `Last-Event-ID` (or `?cursor=`) and begins at now without one. When events before that place are gone, it
 //! sends `event: reset` with [`event::Reset`] and goes on from now: read everything again.
 
+pub mod boot;
 pub mod event;
 pub mod machine;
+pub mod network;
 pub mod problem;
 pub mod receipt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use boot::{BootOnce, SetLoader, Trace};
 pub use event::{Actor, Event};
 pub use machine::{
     AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
 };
+pub use network::{FloatingIp, Lease, Link, Network, Scan, SetNetwork, Sighting, WantFloatingIp};
 pub use problem::{Code, Problem};
 pub use receipt::{Change, NextStep, Receipt};
 
@@ -87,6 +103,12 @@ pub struct Status {
     pub store_bytes: u64,
     pub store_memory_bytes: u64,
     pub ports: Vec<PortUse>,
+    /// The links on which machines boot; none while nothing goes on any wire.
+    pub links: Vec<Link>,
+    /// Machines that were seen on the wire and are not registered.
+    pub seen: u64,
+    /// Those of them that wait for a person's approval.
+    pub waiting: u64,
 }
 
 /// A door that Dragonfly listens on.

@@ -2,13 +2,15 @@
 //!
 //! - [`args`]: what can be typed. - `client`, `target`, `sse`: the way to the daemon.
 //! - [`out`]: what is shown: tables, sections, receipts, JSON. - `failure`: what went wrong, and the exit code.
-//! - One file per group of commands: `machine`, `events`, `settings`, `tags`, `status`, `doctor`, `pages`, `bare`.
+//! - One file per group of commands: `machine`, `network`, `boot`, `events`, `settings`, `tags`, `status`, `doctor`,
+//!   `pages`, `bare`.
 //!
 //! It never looks behind the API. The one exception is `doctor`, which is told by [`doctor::Facts`] what the
 //! daemon would be configured with, for a daemon that is down cannot be asked.
 
 pub mod args;
 mod bare;
+mod boot;
 #[cfg(test)]
 mod canned;
 mod client;
@@ -18,6 +20,7 @@ pub mod doctor;
 mod events;
 mod failure;
 mod machine;
+mod network;
 pub mod out;
 mod pages;
 mod settings;
@@ -25,6 +28,7 @@ mod sse;
 mod status;
 mod tags;
 mod target;
+mod words;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -97,6 +101,9 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
         None => bare::run(client()?, screen).await,
         Some(Command::Status) => status::run(&mut client()?, screen).await,
         Some(Command::Machine { command }) => machine::run(command, &mut client()?, screen).await,
+        Some(Command::Network { command }) => network::run(command, &mut client()?, screen).await,
+        Some(Command::Net { command }) => network::net(command, &mut client()?, screen).await,
+        Some(Command::Boot { command }) => boot::run(command, &mut client()?, screen).await,
         Some(Command::Tags) => tags::run(&mut client()?, screen).await,
         Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
         Some(Command::Settings { command }) => {

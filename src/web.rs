@@ -5,6 +5,7 @@
 //! guards, the policy of its route, and its handler, which asks the core and nothing else.
 
 mod ask;
+mod boots;
 mod conflicts;
 mod events;
 mod frame;
@@ -13,6 +14,7 @@ mod health;
 mod machines;
 mod metrics;
 mod nearest;
+mod networks;
 mod openapi;
 mod page;
 mod param;
@@ -49,6 +51,8 @@ pub struct About {
     pub installed_by: Option<String>,
     pub started_at: Timestamp,
     pub ports: Vec<PortUse>,
+    /// Where machines fetch from over HTTP.
+    pub boot_port: u16,
     /// Whether requests are welcome yet.
     pub ready: watch::Receiver<Ready>,
 }
@@ -165,6 +169,7 @@ mod tests {
             installed_by: None,
             started_at: core.clock().now(),
             ports: Vec::new(),
+            boot_port: 3080,
             ready: watch::channel(Ready::Yes).1,
         };
         let web = Web::new(core, about);

@@ -196,6 +196,7 @@ async fn the_document_is_whole_and_every_path_in_it_answers() {
                 "{method} {path}"
             );
             let path = path.replace("{machine}", "nobody").replace("{key}", "none");
+            let path = path.replace("{link}", "eth9").replace("{mac}", "none");
             let reply = place.send(&method.to_uppercase(), &path, "").await;
             assert!(
                 ![0, 405, 500].contains(&reply.status),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::boot::Boot;
 use super::receipt::Change;
 
 /// A machine in full.
@@ -40,6 +41,7 @@ pub struct Machine {
     pub pending: Option<Pending>,
     pub observed: Observed,
     pub lock: Option<Lock>,
+    pub boot: Boot,
     pub bmc: Option<Bmc>,
     pub hardware: Hardware,
     /// `agent`, `proxmox`, `manual` or `demo`.

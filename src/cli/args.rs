@@ -8,9 +8,11 @@
     reason = "these words are read in --help, not in a browser"
 )]
 
+pub mod boot;
 pub mod events;
 pub mod local;
 pub mod machine;
+pub mod network;
 pub mod settings;
 
 use std::ffi::OsString;
@@ -18,9 +20,11 @@ use std::ffi::OsString;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use boot::BootCommand;
 pub use events::{EventsCommand, ListEvents, TailEvents};
 pub use local::{Config, ConfigCommand, Demo, Doctor, Man, Server, Store, StoreCommand};
 pub use machine::MachineCommand;
+pub use network::{FloatingIpCommand, NetCommand, NetworkCommand};
 pub use settings::SettingsCommand;
 
 const STYLES: Styles = Styles::styled()
@@ -39,6 +43,7 @@ Examples:
   dragonfly machine list --state ready        the machines that wait for their system
   dragonfly machine set web01 hostname=web02  edit one; it waits until it is applied
   dragonfly machine apply web02               make the edit the desired state
+  dragonfly boot trace web01 --follow         watch it boot, step by step
   dragonfly events tail                       watch what happens
 
 Exit codes: 0 well, 1 failed, 2 wrong usage, 3 not allowed, 4 not found, 5 conflict, 6 not just \
@@ -128,6 +133,28 @@ pub enum Command {
     Machine {
         #[command(subcommand)]
         command: MachineCommand,
+    },
+    /// See and say what is given out on which network
+    #[command(
+        visible_alias = "networks",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    Network {
+        #[command(subcommand)]
+        command: NetworkCommand,
+    },
+    /// See what is on the wire: floating IPs and leases
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Net {
+        #[command(subcommand)]
+        command: NetCommand,
+    },
+    /// See how machines boot from the network
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Boot {
+        #[command(subcommand)]
+        command: BootCommand,
     },
     /// List tags and how many machines carry each
     Tags,

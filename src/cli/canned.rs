@@ -189,6 +189,7 @@ pub fn machine(name: &str, more: Value) -> Value {
         "static_ip": null, "generation": 1, "wanted_now": null, "pending": null,
         "observed": { "generation": null, "hostname": null, "os": null, "addresses": [], "called_home_at": null },
         "lock": null, "bmc": null,
+        "boot": { "once": null, "rung": null, "loader": "auto", "platform": null, "arch": null, "at": null },
         "hardware": { "cpu_model": null, "cpu_cores": null, "memory_bytes": null, "disks": [],
             "network_interfaces": [], "is_virtual": false, "virt_platform": null },
         "source": "agent", "created_at": "2026-11-20T12:00:00Z", "updated_at": "2026-11-21T11:00:00Z",
@@ -220,5 +221,51 @@ pub fn status() -> Value {
             { "name": "http", "at": "127.0.0.1:3000", "purpose": "pages and API" },
             { "name": "socket", "at": "/run/dragonfly/dragonfly.sock", "purpose": "the command line" },
         ],
+        "links": [link("eth0")], "seen": 3, "waiting": 1,
     })
+}
+
+pub fn link(name: &str) -> Value {
+    json!({
+        "name": name, "mac": "52:54:00:ff:ff:01", "up": true, "mtu": 1500, "addresses": ["10.0.0.2/24"],
+        "serve": "proxy", "from": "10.0.0.9", "why": null,
+        "floating": { "state": "held", "address": "10.0.0.9", "since": "2026-11-21T08:00:01Z",
+            "text": "10.0.0.9 is held", "warning": null },
+        "counters": { "offers": 12, "requests": 14 },
+    })
+}
+
+pub fn network(name: &str, more: Value) -> Value {
+    let mut network = json!({
+        "link": name, "version": 3, "serve": "proxy", "idle": "local", "admit": "open",
+        "rungs": ["proxy", "binl"], "floating": "auto", "scan": 20, "on_conflict": "move", "loaders": {},
+        "pool": null, "router": null, "dns": [], "domain": null, "lease_seconds": 3600,
+        "reservations": {}, "held": null, "now": link(name),
+    });
+    for (key, value) in more.as_object().unwrap() {
+        network[key] = value.clone();
+    }
+    network
+}
+
+/// A step so many milliseconds after noon.
+pub fn step(number: u64, millis: i64, stage: &str, mark: &str, text: &str) -> Value {
+    let noon: jiff::Timestamp = "2026-11-21T11:58:00Z".parse().unwrap();
+    let at = noon + jiff::SignedDuration::from_millis(millis);
+    json!({
+        "number": number, "at": at.to_string(), "stage": stage, "mark": mark, "link": "eth0",
+        "text": text, "why": null,
+    })
+}
+
+pub fn trace(state: &str, steps: Vec<Value>, more: Value) -> Value {
+    let last = steps.last().map_or(json!(0), |step| step["number"].clone());
+    let mut trace = json!({
+        "machine": "web01", "machine_id": "0199b", "macs": ["52:54:00:12:34:56"], "steps": steps,
+        "last": last, "state": state, "diagnosis": null,
+    });
+    for (key, value) in more.as_object().unwrap() {
+        trace[key] = value.clone();
+    }
+    trace
 }

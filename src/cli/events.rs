@@ -15,8 +15,8 @@ use crate::api::{Event, List};
 pub const EVENTS: &str = "/api/v1/events";
 /// As many events as are asked for at a time.
 const PAGE: u64 = 200;
-/// The room for a type; the longest is `machine.state_changed`.
-const TYPES: usize = 21;
+/// The room for a type; the longest is `network.address_released`.
+const TYPES: usize = 24;
 
 pub async fn run(
     command: EventsCommand,
@@ -166,7 +166,7 @@ fn tone(kind: &str) -> Tone {
     match kind {
         "machine.registered" => Tone::Good,
         "conflict.found" | "machine.deleted" => Tone::Bad,
-        "machine.state_changed" => Tone::Busy,
+        "machine.state_changed" | "machine.boot" | "machine.boot_taken" => Tone::Busy,
         _ => Tone::Name,
     }
 }

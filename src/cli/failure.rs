@@ -38,6 +38,7 @@ pub struct Here {
 pub enum Sort {
     Usage,
     Forbidden,
+    Missing,
     Unconfirmed,
     /// The daemon is not there, or too slow.
     Unavailable,
@@ -157,6 +158,7 @@ impl Sort {
         match self {
             Self::Usage => USAGE,
             Self::Forbidden => 3,
+            Self::Missing => 4,
             Self::Unconfirmed => 5,
             Self::Unavailable => 6,
             Self::Foreign | Self::Failed => FAILED,
@@ -167,6 +169,7 @@ impl Sort {
         match self {
             Self::Usage => "invalid",
             Self::Forbidden => "forbidden",
+            Self::Missing => "not_found",
             Self::Unconfirmed => "unconfirmed",
             Self::Unavailable => "unavailable",
             Self::Foreign => "foreign",
@@ -178,6 +181,7 @@ impl Sort {
         match self {
             Self::Usage => "It was asked in a way that is not understood",
             Self::Forbidden => "This is not allowed",
+            Self::Missing => "There is no such thing here",
             Self::Unconfirmed => "This needs a confirmation",
             Self::Unavailable => "Dragonfly does not answer",
             Self::Foreign => "What answers is not understood",

@@ -1,7 +1,9 @@
 //! `dragonfly machine …`: what each command asks, and how its answer is told.
 
+mod boot;
 mod conflicts;
 mod list;
+pub mod seen;
 mod set;
 mod show;
 
@@ -46,6 +48,10 @@ pub async fn run(
             .await
         }
         MachineCommand::Delete(args) => delete(args, client, screen).await,
+        MachineCommand::Seen => seen::list(client, screen).await,
+        MachineCommand::Approve(args) => seen::approve(args, client, screen).await,
+        MachineCommand::BootOnce(args) => boot::once(args, client, screen).await,
+        MachineCommand::Loader(args) => boot::loader(args, client, screen).await,
         MachineCommand::Conflicts => conflicts::run(client, screen).await,
         MachineCommand::Merge(args) => merge(args, client, screen).await,
         MachineCommand::Split(args) => split(args, client, screen).await,
@@ -100,12 +106,22 @@ async fn each(
     screen: &mut Screen,
     ask: impl Fn(&str) -> Ask,
 ) -> Result<(), Failure> {
+    each_at(several, client, screen, |name| Ok(ask(&path_of(name)?))).await
+}
+
+/// The same where the API does not keep them under their names.
+async fn each_at(
+    several: &Several,
+    client: &mut Client,
+    screen: &mut Screen,
+    ask: impl Fn(&str) -> Result<Ask, Failure>,
+) -> Result<(), Failure> {
     check_several(several)?;
     let alone = several.machines.len() == 1;
     let mut worst = 0;
     for name in &several.machines {
         let sent = async {
-            let ask = set_change(ask(&path_of(name)?), &several.change, screen);
+            let ask = set_change(ask(name)?, &several.change, screen);
             client.change(ask).await
         };
         match sent.await {

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use super::client::Client;
 use super::failure::Failure;
+use super::network::{tone_of_serving, words};
 use super::out::sections::Section;
 use super::out::text::{clean, count, size, width, wrap};
 use super::out::{Screen, Tone, time, tone_of_state};
-use crate::api::Status;
+use crate::api::{Link, Status};
 
 pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
     let status = client.status().await?;
@@ -16,6 +17,7 @@ pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure
     }
     head(&status, screen)?;
     machines(&status, screen)?;
+    network_boot(&status).draw(screen)?;
     inside(&status).draw(screen)?;
     doors(&status).draw(screen)?;
     screen.line("")?;
@@ -112,6 +114,62 @@ fn machines(status: &Status, screen: &mut Screen) -> Result<(), Failure> {
         screen.line(&format!("  {told}: {command}"))?;
     }
     Ok(())
+}
+
+/// What goes out on which wire, or how it would.
+fn network_boot(status: &Status) -> Section {
+    let mut section = Section::new("Network boot");
+    if status.links.is_empty() {
+        let told = if status.mode == "demo" {
+            "off: the demo gives nothing out on any wire"
+        } else {
+            "off; name a link in net.links of the configuration to switch it on"
+        };
+        section.add_toned("links", Tone::Faint, told);
+    }
+    for link in &status.links {
+        let (tone, told) = serving(link);
+        section.add_toned(clean(&link.name), tone, told);
+        for text in [&link.why, &link.floating.warning].into_iter().flatten() {
+            section.add_toned("", Tone::Notice, clean(text));
+        }
+    }
+    if status.waiting > 0 {
+        let told = format!(
+            "{} for approval: dragonfly machine seen",
+            match status.waiting {
+                1 => "one machine waits".into(),
+                more => format!("{more} machines wait"),
+            }
+        );
+        section.add_toned("on the wire", Tone::Notice, told);
+    } else if status.seen > 0 {
+        let told = format!("{} not registered", count(status.seen, "machine"));
+        section.add("on the wire", told);
+    }
+    section
+}
+
+fn serving(link: &Link) -> (Tone, String) {
+    if !link.up {
+        return (Tone::Notice, "the link is down".into());
+    }
+    let Some(from) = &link.from else {
+        return (
+            Tone::Notice,
+            format!("{}, no address yet", clean(&link.serve)),
+        );
+    };
+    let floating = match &link.floating {
+        floating if floating.address.as_ref() == Some(from) => ", the floating IP".to_owned(),
+        floating if floating.state == "off" => String::new(),
+        floating => format!("; floating IP: {}", words(&floating.state)),
+    };
+    let tone = tone_of_serving(&link.serve);
+    (
+        tone,
+        format!("{} at {}{floating}", clean(&link.serve), clean(from)),
+    )
 }
 
 fn inside(status: &Status) -> Section {

@@ -92,6 +92,7 @@ impl Daemon {
                 if demo { &[] } else { &config.net.links },
                 config.net.http_port,
             ),
+            boot_port: config.net.http_port,
             ready: shown.clone(),
         };
         let router = web::router(house.core.clone(), about);

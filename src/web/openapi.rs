@@ -29,7 +29,7 @@ pub fn document(version: &str) -> Value {
         "info": {
             "title": "Dragonfly",
             "version": version,
-            "summary": "Machines, their tags, settings and events",
+            "summary": "Machines, networks, settings and events",
             "description": "Every change is answered with a receipt, every error with a problem. Changes take \
                 `?dry_run=true`, `Idempotency-Key` and `If-Match`. The API answers on loopback and on a unix \
                 socket only; whoever reaches it is the admin.",
@@ -46,6 +46,10 @@ pub fn document(version: &str) -> Value {
 fn tags() -> Value {
     json!([
         { "name": "machines", "description": "Machines and what becomes of them" },
+        { "name": "networks", "description": "Links on which machines boot, and what is given out there" },
+        { "name": "floating-ips", "description": "The addresses that machines fetch from" },
+        { "name": "leases", "description": "Addresses that the DHCP server gave out" },
+        { "name": "seen", "description": "Machines on the wire that are not registered" },
         { "name": "conflicts", "description": "Anchors that point at different machines" },
         { "name": "tags", "description": "Tags in use" },
         { "name": "settings", "description": "How this place is set up" },
@@ -139,6 +143,8 @@ fn part(name: &str) -> Value {
             "id, beginning of an id, MAC address or name",
             "52:54:00:12:34:56",
         ),
+        "link" => ("name of the link", "eth0"),
+        "mac" => ("MAC address of a card", "52:54:00:12:34:56"),
         _ => ("name of the setting", "site.name"),
     };
     json!({

@@ -1,5 +1,7 @@
 //! An edit as it comes in JSON, made into the model's [`Patch`]: absent stays, `null` clears.
 
+mod network;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -9,6 +11,8 @@ use super::nearest;
 use super::param::shown;
 use super::problem::Fault;
 use crate::model::{Field, FieldError, Labels, Patch, Tag};
+
+pub use network::network;
 
 /// The patch, or the first field that is wrong, why, and what it would have taken.
 pub fn patch(fields: &BTreeMap<String, Value>) -> Result<Patch, Fault> {

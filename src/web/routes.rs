@@ -15,7 +15,9 @@ use utoipa::{PartialSchema, ToSchema};
 use super::ask::Ask;
 use super::param::{Kind, Param};
 use super::problem::Fault;
-use super::{conflicts, events, health, machines, openapi, page, settings, status, tags};
+use super::{
+    boots, conflicts, events, health, machines, networks, openapi, page, settings, status, tags,
+};
 use crate::api::{self, List};
 use crate::core::policy::Permission;
 
@@ -201,6 +203,19 @@ const CONFIRM: Param = Param {
     example: "true",
 };
 
+const LINK: Param = Param {
+    name: "link",
+    kind: Kind::Text(15),
+    about: "only leases of this link",
+    example: "eth0",
+};
+const AFTER: Param = Param {
+    name: "after",
+    kind: Kind::Text(20),
+    about: "only steps that came after the one with this number: `last` of the answer before",
+    example: "42",
+};
+
 const LIST: &[&Param] = &[
     &STATE, &TAG, &OS, &Q, &LOCKED, &PENDING, &SORT, &LIMIT, &CURSOR,
 ];
@@ -209,6 +224,9 @@ const CHANGE: &[&Param] = &[&DRY_RUN];
 
 const ONE: &str = "/api/v1/machines/{machine}";
 const KEY: &str = "/api/v1/settings/{key}";
+const NETWORK: &str = "/api/v1/networks/{link}";
+const FLOATING_IP: &str = "/api/v1/floating-ips/{link}";
+const BOOT_ONCE: &str = "/api/v1/machines/{machine}/boot-once";
 
 /// Every route there is.
 pub static ROUTES: &[Route] = &[
@@ -382,6 +400,192 @@ pub static ROUTES: &[Route] = &[
         ),
         answer: Output::Receipt,
         handler: |ask| Box::pin(machines::split(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: BOOT_ONCE,
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Say what a machine boots next, once",
+        command: Some("machine.boot_once"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::BootOnce>(),
+            r#"{"kind":"chain","url":"http://10.0.0.1/boot/custom.ipxe"}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::order(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: BOOT_ONCE,
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Take back what a machine was to boot once",
+        command: Some("machine.boot_once"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::cancel(ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: "/api/v1/machines/{machine}/loader",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Choose the build of iPXE that a machine gets",
+        command: Some("machine.set_loader"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(shape::<api::SetLoader>(), r#"{"loader":"firmware"}"#),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::loader(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/machines/{machine}/trace",
+        policy: Policy::Needs(Permission::Read),
+        summary: "Show what was seen of a machine that boots, and why it stopped",
+        command: None,
+        creates: false,
+        params: &[&AFTER],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Trace>()),
+        handler: |ask| now(boots::trace_of_machine(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/networks",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List networks",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Network>()),
+        handler: |ask| now(networks::list(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: NETWORK,
+        policy: Policy::Needs(Permission::Read),
+        summary: "Show a network",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Network>()),
+        handler: |ask| now(networks::show(&ask)),
+    },
+    Route {
+        method: Method::PATCH,
+        path: NETWORK,
+        policy: Policy::Needs(Permission::ChangeNetworks),
+        summary: "Say what is given out on a network",
+        command: Some("network.set"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::SetNetwork>(),
+            r#"{"serve":"proxy","rungs":["proxy","binl","staple"]}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(networks::set(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/floating-ips",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List floating IPs",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::FloatingIp>()),
+        handler: |ask| now(networks::floating_ips(&ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: FLOATING_IP,
+        policy: Policy::Needs(Permission::ChangeNetworks),
+        summary: "Say which floating IP is wanted",
+        command: Some("network.set"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(shape::<api::WantFloatingIp>(), r#"{"want":"auto"}"#),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(networks::want(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: FLOATING_IP,
+        policy: Policy::Needs(Permission::ChangeNetworks),
+        summary: "Let a floating IP go, and want none",
+        command: Some("network.set"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(networks::release(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/floating-ips/{link}/scan",
+        policy: Policy::Needs(Permission::ChangeNetworks),
+        summary: "Look at the addresses that a floating IP may be; sends ARP probes and changes nothing",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Scan>()),
+        handler: |ask| Box::pin(networks::scan(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/leases",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List leases",
+        command: None,
+        creates: false,
+        params: &[&LINK, &LIMIT, &CURSOR],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Lease>()),
+        handler: |ask| now(networks::leases(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/seen",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List machines that were seen on the wire and are not registered",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Sighting>()),
+        handler: |ask| now(boots::seen(&ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/seen/{mac}/approve",
+        policy: Policy::Needs(Permission::AdoptMachines),
+        summary: "Register a machine that was seen on the wire",
+        command: Some("machine.approve"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::approve(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/seen/{mac}/trace",
+        policy: Policy::Needs(Permission::Read),
+        summary: "The same by MAC address, also of a machine that is not registered",
+        command: None,
+        creates: false,
+        params: &[&AFTER],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Trace>()),
+        handler: |ask| now(boots::trace_of_mac(&ask)),
     },
     Route {
         method: Method::GET,
@@ -614,7 +818,9 @@ mod tests {
 
     #[test]
     fn what_changes_something_names_its_command_and_needs_more_than_reading() {
-        for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
+        let looks = |route: &&Route| route.path.ends_with("/scan");
+        let changes = ROUTES.iter().filter(|route| route.method != Method::GET);
+        for route in changes.filter(|route| !looks(route)) {
             assert!(
                 route
                     .command

@@ -5,7 +5,7 @@ use axum::http::Response;
 
 use super::ask::{Ask, json};
 use super::problem::Fault;
-use super::{Ready, Web};
+use super::{Ready, Web, view};
 use crate::api::Status;
 
 pub fn show(ask: &Ask) -> Result<Response<Body>, Fault> {
@@ -15,6 +15,7 @@ pub fn show(ask: &Ask) -> Result<Response<Body>, Fault> {
 pub fn status(web: &Web) -> Result<Status, Fault> {
     let (core, about) = (web.core(), web.about());
     let (counts, stats) = (core.counts()?, core.stats());
+    let seen = core.seen().list();
     let by_state = counts.by_state.iter();
     Ok(Status {
         version: about.version.clone(),
@@ -35,6 +36,9 @@ pub fn status(web: &Web) -> Result<Status, Fault> {
         store_bytes: stats.file_bytes,
         store_memory_bytes: stats.memory_bytes,
         ports: about.ports.clone(),
+        links: core.wire().links().iter().map(view::link).collect(),
+        seen: seen.len() as u64,
+        waiting: seen.iter().filter(|seen| seen.waiting).count() as u64,
     })
 }
 

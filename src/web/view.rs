@@ -2,11 +2,15 @@
 //!
 //! The shapes are those of [`crate::api`]; a test reads each view back as its type and compares.
 
+mod boot;
 mod event;
 mod machine;
+mod network;
 
+pub use boot::{diagnosis, state_of, step};
 pub use event::{EventView, line, receipt};
 pub use machine::{MachineView, TYPICAL_BYTES, conflict};
+pub use network::{floating_ip, lease, link, network, scan, sighting};
 
 use std::fmt::Display;
 

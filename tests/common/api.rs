@@ -55,6 +55,7 @@ impl Place {
             installed_by: None,
             started_at: core.clock().now(),
             ports: Vec::new(),
+            boot_port: 3080,
             ready: waits,
         };
         let directory = tempfile::tempdir().unwrap();

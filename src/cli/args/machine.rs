@@ -39,6 +39,14 @@ pub enum MachineCommand {
     /// Forget machines
     #[command(visible_alias = "rm")]
     Delete(Delete),
+    /// List who asked to boot and is not registered
+    Seen,
+    /// Let machines in that were seen on the wire
+    Approve(Approve),
+    /// Say what a machine boots next, once
+    BootOnce(BootOnce),
+    /// Choose the build of iPXE that a machine gets
+    Loader(Loader),
     /// List machines that cannot be told apart
     Conflicts,
     /// Make one machine of two
@@ -279,6 +287,85 @@ pub struct Lock {
     pub reason: Option<String>,
     #[command(flatten)]
     pub several: Several,
+}
+
+/// Which cards are let in.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+`dragonfly machine seen` lists who waits.
+
+Example:
+  dragonfly machine approve 52:54:00:12:34:56")]
+pub struct Approve {
+    /// As many as wanted
+    #[arg(required = true, value_name = "MAC")]
+    pub macs: Vec<String>,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+/// What is booted once.
+#[derive(Clone, Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("what").required(true).args(["shell", "chain", "kernel", "cancel"])),
+    after_help = "\
+The order is given out when the machine boots from the network next, and is over then.
+
+Examples:
+  dragonfly machine boot-once web01 --shell
+  dragonfly machine boot-once web01 --chain http://192.168.1.9/own.ipxe
+  dragonfly machine boot-once web01 --kernel http://192.168.1.9/vmlinuz \\
+    --initrd http://192.168.1.9/initrd.img --cmdline \"console=ttyS0 quiet\"
+  dragonfly machine boot-once web01 --cancel")]
+pub struct BootOnce {
+    /// An id, the beginning of one, a MAC address, or any of its names
+    pub machine: String,
+    /// iPXE's own shell, on the machine's screen
+    #[arg(long)]
+    pub shell: bool,
+    /// Another script or program
+    #[arg(long, value_name = "URL")]
+    pub chain: Option<String>,
+    /// A kernel
+    #[arg(long, value_name = "URL")]
+    pub kernel: Option<String>,
+    /// An initial RAM disk of the kernel; give it again for one more
+    #[arg(long, value_name = "URL", requires = "kernel", action = super::MANY)]
+    pub initrd: Vec<String>,
+    /// The command line of the kernel
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        allow_hyphen_values = true
+    )]
+    pub cmdline: Option<String>,
+    /// Take the order back
+    #[arg(long)]
+    pub cancel: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
+
+/// Which loader.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Choices:
+  auto       what fits most machines; the other one when no script is fetched after it
+  firmware   iPXE with the firmware's own driver (snponly.efi, undionly.kpxe)
+  full       iPXE with its own drivers (ipxe.efi, ipxe.pxe)
+  signed     your own signed shim and what it loads, for Secure Boot
+
+Example:
+  dragonfly machine loader web01 full")]
+pub struct Loader {
+    /// An id, the beginning of one, a MAC address, or any of its names
+    pub machine: String,
+    /// auto, firmware, full or signed
+    #[arg(value_parser = ["auto", "firmware", "full", "signed"], hide_possible_values = true)]
+    pub choice: String,
+    #[command(flatten)]
+    pub change: Change,
 }
 
 /// What is deleted.

@@ -15,9 +15,9 @@ use crate::cli::client::{Ask, Client};
 use crate::cli::failure::Failure;
 use crate::cli::out::Screen;
 use crate::cli::out::text::clean;
+use crate::cli::words::{self, Field, once};
 
-/// What a person types, what the API calls it, and an example.
-const FIELDS: [(&str, &str, &str); 8] = [
+const FIELDS: [Field; 8] = [
     ("hostname", "hostname", "hostname=web01"),
     (
         "friendly-name",
@@ -100,12 +100,7 @@ impl Edit {
         let mut edit = Self::default();
         for word in &args.fields {
             let Some((name, value)) = word.split_once('=') else {
-                return Err(
-                    Failure::usage(format!("'{word}' is not of the form FIELD=VALUE")).field(
-                        word.as_str(),
-                        nearest(word).map_or("hostname=web01", |field| field.2),
-                    ),
-                );
+                return Err(words::no_pair(word, "FIELD=VALUE", &FIELDS));
             };
             edit.set(name, value)?;
         }
@@ -166,16 +161,10 @@ impl Edit {
             other => other,
         };
         let Some((_, field, example)) = FIELDS.iter().find(|(typed, ..)| *typed == known) else {
-            return Err(unknown(name));
+            return Err(words::unknown("a machine", name, &FIELDS));
         };
         let value = match *field {
-            "tags" => json!(
-                value
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|tag| !tag.is_empty())
-                    .collect::<Vec<_>>()
-            ),
+            "tags" => json!(words::list(value)),
             "labels" if value.is_empty() => json!({}),
             "labels" => {
                 return Err(
@@ -194,34 +183,6 @@ impl Edit {
             name,
         )
     }
-}
-
-fn once(first: bool, name: &str) -> Result<(), Failure> {
-    if first {
-        Ok(())
-    } else {
-        Err(Failure::usage(format!("{name} is given twice")))
-    }
-}
-
-fn unknown(name: &str) -> Failure {
-    let names = FIELDS.map(|(typed, ..)| typed).join(", ");
-    let failure = Failure::usage(format!("a machine has no field '{name}' that can be set"));
-    match nearest(name) {
-        Some((typed, _, example)) => failure
-            .field(name, *example)
-            .hint(format!("did you mean {typed}?")),
-        None => failure.hint(format!("fields: {names}")),
-    }
-}
-
-fn nearest(name: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
-    let name = name.to_lowercase();
-    let ranked = FIELDS
-        .iter()
-        .map(|field| (strsim::jaro_winkler(&name, field.0), field));
-    let best = ranked.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= 0.75).then_some(best.1)
 }
 
 /// All labels as they will be: those of the waiting edit, else of the machine, with `changes` laid over.

@@ -1,5 +1,6 @@
 //! `dragonfly machine show`: all that is known of one machine, in sections.
 
+use crate::api::boot::{Boot, BootOnce};
 use crate::api::machine::{Hardware, Observed, Pending};
 use crate::api::{Event, List, Machine};
 use crate::cli::client::{Ask, Client};
@@ -32,6 +33,7 @@ pub async fn run(name: &str, client: &mut Client, screen: &mut Screen) -> Result
         waiting(&machine, pending, screen)?;
     }
     observed(&machine.observed, &machine, screen.now()).draw(screen)?;
+    boot(&machine.boot, screen.now()).draw(screen)?;
     hardware(&machine.hardware).draw(screen)?;
     lock(&machine, screen.now()).draw(screen)?;
     if latest.items.is_empty() {
@@ -185,6 +187,29 @@ fn observed(observed: &Observed, machine: &Machine, now: jiff::Timestamp) -> Sec
         Some(at) => section.add("last seen", time::both(now, at)),
         None => section.add("last seen", "never"),
     };
+    section
+}
+
+/// How it boots from the network, as far as something is known or wanted.
+fn boot(boot: &Boot, now: jiff::Timestamp) -> Section {
+    let mut section = Section::new("Network boot");
+    if let Some(once) = &boot.once {
+        let told = match once {
+            BootOnce::Shell {} => "the iPXE shell".into(),
+            BootOnce::Chain { url } => clean(url).into_owned(),
+            BootOnce::Kernel { kernel, .. } => format!("the kernel {}", clean(kernel)),
+        };
+        section.add_toned("boots once", Tone::Notice, told);
+    }
+    if !matches!(boot.loader.as_str(), "" | "auto") {
+        section.add("loader", clean(&boot.loader));
+    }
+    section
+        .maybe("firmware", boot.platform.as_deref())
+        .maybe("came by rung", boot.rung.as_deref());
+    if let Some(at) = &boot.at {
+        section.add("last script", time::both(now, at));
+    }
     section
 }
 

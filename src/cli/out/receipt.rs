@@ -63,12 +63,17 @@ pub fn diff(screen: &mut Screen, changes: &[Change], least: usize) -> Result<(),
     Ok(())
 }
 
-/// The field's name as `machine set` takes it.
+/// The field's name as a person types it.
 fn field(change: &Change) -> String {
     match change.field.as_str() {
         "os_choice" => "os".into(),
         "static_ip" => "static-ip".into(),
         "friendly_name" => "friendly-name".into(),
+        "boot.once" => "boot-once".into(),
+        "boot.loader" => "loader".into(),
+        "lease_seconds" => "lease".into(),
+        "scan" => "floating.scan".into(),
+        "on_conflict" => "floating.on_conflict".into(),
         other => clean(other).into_owned(),
     }
 }
@@ -122,6 +127,13 @@ fn words(command: &str) -> (&'static str, &'static str) {
         "machine.delete" => ("was deleted", "would be deleted"),
         "machine.merge" => ("is one machine now", "would be one machine"),
         "machine.split" => ("was split", "would be split"),
+        "machine.approve" => ("is registered", "would be registered"),
+        "machine.boot_once" => (
+            "has its next boot settled",
+            "would have its next boot settled",
+        ),
+        "machine.set_loader" => ("has its loader chosen", "would have its loader chosen"),
+        "network.set" => ("is set up so", "would be set up so"),
         "setting.set" => ("was set", "would be set"),
         "setting.reset" => ("has its default again", "would have its default again"),
         _ => ("was changed", "would be changed"),

@@ -24,7 +24,7 @@ impl Serialize for MachineView<'_> {
             State::Error { message } => Some(message),
             _ => None,
         };
-        let mut out = serializer.serialize_struct("Machine", 29)?;
+        let mut out = serializer.serialize_struct("Machine", 30)?;
         out.serialize_field("id", &Text(machine.id))?;
         out.serialize_field("version", version)?;
         out.serialize_field("name", machine.name())?;
@@ -52,6 +52,7 @@ impl Serialize for MachineView<'_> {
         out.serialize_field("pending", &pending)?;
         out.serialize_field("observed", &ObservedView(&machine.observed))?;
         out.serialize_field("lock", &machine.lock.as_ref().map(LockView))?;
+        out.serialize_field("boot", &super::boot::boot(&machine.boot))?;
         out.serialize_field("bmc", &config.bmc.as_ref().map(BmcView))?;
         out.serialize_field("hardware", &hardware(&machine.hardware))?;
         out.serialize_field("source", source(&machine.metadata.source))?;
