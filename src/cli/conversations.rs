@@ -1,14 +1,19 @@
 //! Whole commands against canned answers: what was sent, what was shown, and how it ended.
 
+mod network;
+
 use serde_json::{Value, json};
 use test_case::test_case;
 
 use super::args::{self, Command};
-use super::canned::{Answer, Canned, event, list, machine, ok, problem, receipt, status};
+use super::canned::{
+    Answer, Canned, event, list, machine, network, ok, problem, receipt, status, step, trace,
+};
 use super::failure::Failure;
 use super::out::Screen;
 use super::out::paper::{Paper, screen, screen_with};
-use super::{events, machine as machines, settings, status as status_page, tags};
+use super::status as status_page;
+use super::{boot, events, machine as machines, network as networks, settings, tags};
 
 /// Runs a line against a daemon.
 async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Failure> {
@@ -19,6 +24,9 @@ async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Fai
     let client = &mut daemon.client();
     match cli.command.unwrap() {
         Command::Machine { command } => machines::run(command, client, screen).await,
+        Command::Network { command } => networks::run(command, client, screen).await,
+        Command::Net { command } => networks::net(command, client, screen).await,
+        Command::Boot { command } => boot::run(command, client, screen).await,
         Command::Events { command } => events::run(command, client, screen).await,
         Command::Settings { command } => {
             settings::run(command.unwrap_or_default(), client, screen).await
@@ -114,6 +122,7 @@ async fn the_status_is_one_screen() {
             .filter(|line| !line.starts_with("answered by"))
             .collect::<Vec<_>>()
             .join("\n")
+            .replace(env!("CARGO_PKG_VERSION"), "VERSION")
     );
 }
 
@@ -202,6 +211,29 @@ async fn no_word_of_the_wire_commands_the_terminal() {
     poison(&mut told, evil);
     let conflict = json!({ "id": evil, "mac": evil, "first_seen": evil, "last_seen": evil, "claims": [
         { "anchor": evil, "machine": evil, "machine_name": evil }, { "anchor": evil, "machine": "b", "machine_name": evil }] });
+    let mut wire = network(
+        "eth0",
+        json!({ "loaders": { evil: evil }, "reservations": { evil: evil },
+        "pool": "a", "router": "a", "dns": ["a"], "domain": "a" }),
+    );
+    let mut boot = trace(
+        "stopped",
+        vec![step(1, 0, "dhcp", "discover", "a")],
+        json!({}),
+    );
+    poison(&mut wire, evil);
+    poison(&mut boot, evil);
+    boot["steps"][0]["why"] = json!(evil);
+    boot["diagnosis"] = json!({ "kind": evil, "cause": evil, "what_to_do": [evil], "snippets": [
+        { "topic": evil, "product": evil, "title": evil, "text": evil }] });
+    let floating = json!({ "link": evil, "want": evil, "scan": 1, "on_conflict": evil, "state": evil,
+        "address": evil, "since": evil, "text": evil, "warning": evil });
+    let scan =
+        json!({ "link": evil, "addresses": [{ "address": evil, "found": evil, "by": evil }] });
+    let lease = json!({ "link": evil, "address": evil, "mac": evil, "client_id": evil, "hostname": evil,
+        "machine": evil, "until": evil });
+    let seen = json!({ "mac": evil, "link": evil, "first": evil, "last": evil, "platform": evil, "arch": 1,
+        "vendor": evil, "uuid": evil, "hostname": evil, "address": evil, "asked": 1, "waiting": true });
     let setting = json!({ "key": evil, "value": evil, "default": evil, "set": true, "version": 1, "help": evil, "example": evil });
     let daemon = Canned::new([
         list(vec![vile.clone()], None),
@@ -216,6 +248,13 @@ async fn no_word_of_the_wire_commands_the_terminal() {
         list(vec![setting.clone()], None),
         ok(setting),
         list(vec![json!({ "tag": evil, "machines": 1 })], None),
+        list(vec![wire.clone()], None),
+        ok(wire),
+        list(vec![floating], None),
+        ok(scan),
+        list(vec![lease], None),
+        list(vec![seen], None),
+        ok(boot),
         problem(
             "conflict",
             409,
@@ -236,6 +275,13 @@ async fn no_word_of_the_wire_commands_the_terminal() {
         "settings list",
         "settings get x",
         "tags",
+        "network list",
+        "network show x",
+        "net floating-ip show",
+        "net floating-ip scan x",
+        "net leases",
+        "machine seen",
+        "boot trace x --snippet all",
         "machine unlock x",
     ] {
         let said = said(line, &daemon, 200).await;
@@ -245,7 +291,7 @@ async fn no_word_of_the_wire_commands_the_terminal() {
         assert_eq!(bad, None, "{line}: {said:?}");
         assert!(!said.is_empty());
     }
-    assert_eq!(daemon.asked().len(), 13);
+    assert_eq!(daemon.asked().len(), 20);
 }
 
 /// Every text in it becomes the evil one, but those that have a meaning here.

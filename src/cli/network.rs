@@ -21,7 +21,7 @@ const NETWORKS: &str = "/api/v1/networks";
 
 const COLUMNS: [Column; 7] = [
     Column::new("LINK", 0, 5),
-    Column::new("SERVES", 0, 6),
+    Column::new("SERVES", 0, 10),
     Column::new("AT", 2, 11),
     Column::new("FLOATING IP", 3, 11),
     Column::new("RUNGS", 4, 11),

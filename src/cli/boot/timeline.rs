@@ -106,7 +106,7 @@ fn line(step: &Step, began: Option<Timestamp>, screen: &mut Screen) -> Result<()
     let Some(why) = &step.why else {
         return Ok(());
     };
-    for part in wrap(&clean(why), room) {
+    for part in wrap(&format!("({})", clean(why)), room) {
         let part = screen.paint.on(Tone::Faint, &part);
         screen.line(&format!("{}{part}", " ".repeat(indent)))?;
     }
