@@ -102,7 +102,10 @@ fn completion_is_made_for_three_shells_and_bash_reads_it() {
             "{shell}"
         );
         if shell == "bash" {
-            let read = run(Command::new("bash").args(["-n", "-c", &ended.out]));
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("completion");
+            std::fs::write(&file, &ended.out).unwrap();
+            let read = run(Command::new("bash").arg("-n").arg(&file));
             assert_eq!((read.code, read.err.as_str()), (Some(0), ""));
         }
     }

@@ -307,6 +307,7 @@ pub struct Approve {
 /// What is booted once.
 #[derive(Clone, Debug, Args)]
 #[command(
+    override_usage = "dragonfly machine boot-once [OPTIONS] <MACHINE> <--shell|--chain URL|--kernel URL|--cancel>",
     group(clap::ArgGroup::new("what").required(true).args(["shell", "chain", "kernel", "cancel"])),
     after_help = "\
 The order is given out when the machine boots from the network next, and is over then.
