@@ -201,6 +201,7 @@ async fn serve(core: &Core) -> (SocketAddr, watch::Sender<bool>) {
         installed_by: None,
         started_at: core.clock().now(),
         ports: Vec::new(),
+        boot_port: 3080,
         ready: watch::channel(Ready::Yes).1,
     };
     let (stop, stopped) = watch::channel(false);
