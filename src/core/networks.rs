@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::model::network::{Held, NetworkPatch, Serve, Want};
+use crate::model::network::{Held, NetworkPatch, Pool, Serve, Want};
 use crate::model::{FieldChange, FieldError, LinkName, Network, NetworkConfig, Subject, What};
 use crate::store::Object;
 
@@ -93,15 +93,31 @@ fn fit(config: &NetworkConfig, status: &LinkStatus) -> Result<(), FieldError> {
             return Err(wrong("floating", &reason, status));
         }
     }
-    let Some(pool) = config.dhcp.pool.filter(|_| config.serve == Serve::Server) else {
+    if config.serve != Serve::Server {
         return Ok(());
-    };
+    }
+    let reserved = config.dhcp.reservations.values();
+    if let Some(address) = reserved.copied().find(|address| outside(*address)) {
+        return Err(wrong("reservations", &out_of(address, status), status));
+    }
+    match config.dhcp.pool {
+        Some(pool) => fit_pool(pool, config.dhcp.router, status),
+        None => Ok(()),
+    }
+}
+
+fn fit_pool(pool: Pool, router: Option<Ipv4Addr>, status: &LinkStatus) -> Result<(), FieldError> {
     let Some((own, prefix)) = status.network_of(pool.first) else {
         return Err(wrong("pool", &out_of(pool.first, status), status));
     };
     if status.network_of(pool.last) != Some((own, prefix)) {
         let reason = format!("{} lies in another network than {}", pool.last, pool.first);
         return Err(wrong("pool", &reason, status));
+    }
+    if let Some(router) = router.filter(|router| status.network_of(*router) != Some((own, prefix)))
+    {
+        let reason = format!("{router} lies in another network than the pool {pool}");
+        return Err(wrong("router", &reason, status));
     }
     let (network, broadcast) = ends(own, prefix);
     let taken = [
@@ -147,10 +163,10 @@ fn wrong(field: &str, reason: &str, status: &LinkStatus) -> FieldError {
         .first()
         .map_or(0, |(own, _)| u32::from(*own));
     let first = Ipv4Addr::from(own.saturating_add(1));
-    let example = if field == "pool" {
-        format!("{first}-{}", Ipv4Addr::from(own.saturating_add(9)))
-    } else {
-        first.to_string()
+    let example = match field {
+        "pool" => format!("{first}-{}", Ipv4Addr::from(own.saturating_add(9))),
+        "reservations" => format!("52:54:00:12:34:56={first}"),
+        _ => first.to_string(),
     };
     FieldError::new(field, reason, example)
 }

@@ -77,7 +77,11 @@ impl Traces {
         let machine = self.registered(mac);
         let milestone = step.mark.is_milestone().then(|| step.clone());
         let (number, may_tell) = self.with(|rings| rings.push(mac, step, machine.is_some()));
-        self.moved.send_replace(number);
+        self.moved.send_if_modified(|last| {
+            let later = *last < number;
+            *last = number.max(*last);
+            later
+        });
         if let (Some(machine), Some(step), true) = (machine, milestone, may_tell)
             && self
                 .milestones

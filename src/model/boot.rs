@@ -179,6 +179,16 @@ pub struct BootRecord {
 }
 
 impl BootRecord {
+    /// Takes over what is known of another record of the same machine; its order is not, since nobody meant it for this.
+    pub fn absorb(&mut self, other: &Self) {
+        self.rung = self.rung.or(other.rung);
+        self.arch = self.arch.or(other.arch);
+        self.at = self.at.max(other.at);
+        if self.loader == LoaderChoice::Auto {
+            self.loader = other.loader;
+        }
+    }
+
     /// Whether nothing is known yet.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -246,6 +256,12 @@ impl Decision {
 
 /// Why a machine stands on a screen that says that it waits.
 pub const WAITS: &str = "it waits for a person's approval";
+/// Why a machine that is unknown hears nothing.
+pub const ONLY_KNOWN: &str = "only known machines are answered here";
+/// Why a machine that is known hears nothing.
+pub const STAYS_SILENT: &str = "nothing is to be done, and this network stays silent then";
+/// Why a machine hears nothing that would be answered if there were a loader for it.
+pub const NO_LOADER: &str = "there is nothing to boot for it";
 
 /// The only place that says what a machine boots. DHCP, TFTP, HTTP and iPXE all ask it.
 ///
@@ -257,7 +273,7 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
         return match request.admit {
             Admit::Open => decision(Boot::Local, "it is new here, and nothing is to be done yet"),
             Admit::Approve => decision(Boot::Wait, WAITS),
-            Admit::Known => decision(Boot::Silence, "only known machines are answered here"),
+            Admit::Known => decision(Boot::Silence, ONLY_KNOWN),
         };
     };
     let locked = machine.lock.is_some();
@@ -273,10 +289,7 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
             Boot::Local,
             "nothing is to be done, so it boots its own disk",
         ),
-        (_, Idle::Silence) => decision(
-            Boot::Silence,
-            "nothing is to be done, and this network stays silent then",
-        ),
+        (_, Idle::Silence) => decision(Boot::Silence, STAYS_SILENT),
     }
 }
 

@@ -26,6 +26,7 @@ pub(in crate::core) fn plan(
     let mut machine = Machine::clone(&before);
     refuse_too_many(&before, &gone)?;
     machine.identity.absorb(&gone.identity);
+    machine.boot.absorb(&gone.boot);
     let holders = [keep, absorb];
     let both = [&before.identity, &gone.identity];
     plan.claim(view, &both, &machine.identity, &holders)?;
@@ -78,6 +79,11 @@ fn note_losses(plan: &mut Plan, gone: &Machine) {
     plan.note(format!("the name {name} is free again"));
     if gone.pending.is_some() {
         plan.note(format!("the pending edit of {name} is gone with it"));
+    }
+    if let Some(once) = &gone.boot.once {
+        plan.note(format!(
+            "the order of {name} to boot {once} is gone with it"
+        ));
     }
     if !config.tags.is_empty() {
         let tags: Vec<_> = config.tags.iter().map(ToString::to_string).collect();

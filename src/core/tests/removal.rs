@@ -3,6 +3,7 @@
 use test_case::test_case;
 
 use super::*;
+use crate::model::{LoaderChoice, Once, Rung};
 
 fn split(machine: MachineId, octets: &[u8], uuid: bool) -> Command {
     Command::SplitMachine {
@@ -10,6 +11,28 @@ fn split(machine: MachineId, octets: &[u8], uuid: bool) -> Command {
         macs: octets.iter().copied().map(mac).collect(),
         uuid,
     }
+}
+
+#[tokio::test]
+async fn a_merge_keeps_what_is_known_of_boots_and_drops_the_order() {
+    let house = House::new();
+    let (keep, absorb) = (house.add(1).await, house.add(2).await);
+    house
+        .rewrite(absorb, |machine| {
+            machine.boot.rung = Some(Rung::Staple);
+            machine.boot.loader = LoaderChoice::Full;
+            machine.boot.once = Some(Once::Shell);
+        })
+        .await;
+    let merge = Command::MergeMachines { keep, absorb };
+    let receipt = house.run(merge).await.unwrap();
+    assert!(receipt.notes.iter().any(|note| note.contains("iPXE shell")));
+    let boot = house.machine(keep).boot.clone();
+    assert_eq!(
+        (boot.rung, boot.loader),
+        (Some(Rung::Staple), LoaderChoice::Full)
+    );
+    assert_eq!(boot.once, None);
 }
 
 #[tokio::test]

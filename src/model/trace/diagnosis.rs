@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Mark, Stage, Step};
-use crate::model::boot::{Arch, Rung, WAITS};
-use crate::model::network::{Admit, Idle, NetworkConfig, Serve};
+use crate::model::boot::{Arch, NO_LOADER, ONLY_KNOWN, Rung, STAYS_SILENT, WAITS};
+use crate::model::network::{NetworkConfig, Serve};
 use crate::model::snippets::{Server, Snippet, snippets};
 
 use words::{ALLOW_STAPLING, words};
@@ -15,6 +15,8 @@ use words::{ALLOW_STAPLING, words};
 /// After so long without a step an attempt is over: EDK2 waits 32 s between its last two questions, and takes six
 /// times four seconds to give up a transfer.
 pub const QUIET: SignedDuration = SignedDuration::from_secs(40);
+/// After so long without the file it asked for: firmware goes through a list of names within moments.
+const NEXT_NAME: SignedDuration = SignedDuration::from_secs(10);
 /// What comes after so long belongs to another attempt.
 const APART: SignedDuration = SignedDuration::from_secs(180);
 
@@ -56,12 +58,14 @@ pub enum Cause {
     OffersLost,
     /// Nobody offered it an address.
     NoAddress,
+    /// There is no loader for what it is.
+    NoLoader,
     /// It asked, and nothing was answered.
     Unanswered,
 }
 
 impl Cause {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Approval,
         Self::OnlyKnown,
         Self::NothingToDo,
@@ -79,6 +83,7 @@ impl Cause {
         Self::OfferIgnored,
         Self::OffersLost,
         Self::NoAddress,
+        Self::NoLoader,
         Self::Unanswered,
     ];
 }
@@ -110,9 +115,12 @@ pub fn diagnose(steps: &[Step], now: Timestamp, scene: &Scene<'_>) -> Option<Dia
         return Some(told(Cause::Approval, last, scene));
     }
     let attempt = attempt(steps);
-    let goes_on = now.duration_since(last.at) < QUIET;
-    let over = matches!(last.mark, Mark::Stopped | Mark::FileMissing | Mark::Silent);
-    if attempt.is_empty() || (goes_on && !over) {
+    let patience = match last.mark {
+        Mark::Stopped | Mark::Silent => SignedDuration::ZERO,
+        Mark::FileMissing => NEXT_NAME,
+        _ => QUIET,
+    };
+    if attempt.is_empty() || now.duration_since(last.at) < patience {
         return None;
     }
     let (cause, step) = cause(attempt, scene)?;
@@ -137,7 +145,8 @@ fn cause<'a>(attempt: &'a [Step], scene: &Scene<'_>) -> Option<(Cause, &'a Step)
     if let Some(place) = last(Mark::FileMissing).filter(later) {
         return at(place, Cause::FileMissing);
     }
-    let begun = last(Mark::FileBroken).or(last(Mark::FileBegun).or(last(Mark::FileProbed)));
+    let begun = last(Mark::FileBegun).max(last(Mark::FileProbed));
+    let begun = begun.max(last(Mark::FileBroken));
     if let Some(place) = begun.filter(later) {
         let http = attempt[place].stage == Stage::Http;
         let broken = if http {
@@ -157,17 +166,17 @@ fn cause<'a>(attempt: &'a [Step], scene: &Scene<'_>) -> Option<(Cause, &'a Step)
         };
         return at(fetched, again);
     }
-    let cause = if last(Mark::Offered)
-        .max(last(Mark::BinlAnswered))
-        .max(last(Mark::Acknowledged))
-        .max(last(Mark::Relayed))
-        .is_some()
-    {
-        unfetched(attempt, scene)
-    } else {
-        unanswered(attempt, scene)
+    let answered = |step: &Step| {
+        matches!(
+            step.mark,
+            Mark::Offered | Mark::BinlAnswered | Mark::Acknowledged | Mark::Relayed
+        )
     };
-    at(asked, cause)
+    if attempt.iter().any(answered) {
+        return at(asked, unfetched(attempt, scene));
+    }
+    let silent = last(Mark::Silent).unwrap_or(asked);
+    at(silent, unanswered(&attempt[silent], scene))
 }
 
 /// It was answered, and fetched nothing.
@@ -192,18 +201,14 @@ fn unfetched(attempt: &[Step], scene: &Scene<'_>) -> Cause {
     }
 }
 
-/// It asked, and we said nothing.
-fn unanswered(attempt: &[Step], scene: &Scene<'_>) -> Cause {
-    let network = scene.network;
-    let silent = attempt.iter().any(|step| step.mark == Mark::Silent);
-    if network.serve == Serve::Off {
-        Cause::NotServed
-    } else if silent && network.idle == Idle::Silence {
-        Cause::NothingToDo
-    } else if silent && network.admit == Admit::Known {
-        Cause::OnlyKnown
-    } else {
-        Cause::Unanswered
+/// It asked, and we said nothing, for the reason that stands in the step.
+fn unanswered(step: &Step, scene: &Scene<'_>) -> Cause {
+    match &*step.why {
+        ONLY_KNOWN => Cause::OnlyKnown,
+        STAYS_SILENT => Cause::NothingToDo,
+        NO_LOADER => Cause::NoLoader,
+        _ if scene.network.serve == Serve::Off => Cause::NotServed,
+        _ => Cause::Unanswered,
     }
 }
 
@@ -216,7 +221,11 @@ fn told(kind: Cause, step: &Step, scene: &Scene<'_>) -> Diagnosis {
     };
     let row = words(kind);
     // What is from the wire comes last, so that nothing is filled into it.
-    let cause = fill(row.cause).replace("{text}", &step.text);
+    let mut cause = fill(row.cause).replace("{text}", &step.text);
+    if kind == Cause::Unanswered && !step.why.is_empty() {
+        cause.push_str(": ");
+        cause.push_str(&step.why);
+    }
     let mut what_to_do: Vec<_> = row.what_to_do.iter().map(|words| fill(words)).collect();
     if kind == Cause::OfferIgnored && !scene.network.rungs.contains(&Rung::Staple) {
         what_to_do.push(fill(ALLOW_STAPLING));

@@ -307,7 +307,7 @@ impl Engine {
                             client.mac,
                             Mark::Silent,
                             what,
-                            "there is nothing to boot for it",
+                            crate::model::boot::NO_LOADER,
                         );
                     }
                 }

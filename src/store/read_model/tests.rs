@@ -12,6 +12,7 @@ use crate::model::{
     Actor, CorrelationId, Evidence, MacAddr, Machine, MemorableName, RequestId, Setting,
     State as Standing, Subject, What,
 };
+use crate::store::contract::samples;
 use crate::store::memory::MemoryStore;
 use crate::store::{Answer, Change, Commit, Expect, NewEvent, Store};
 
@@ -223,6 +224,36 @@ fn a_setting_that_comes_back_goes_on_counting() {
         ..change(Change::Put(object))
     };
     assert_eq!(version(commit(&store, back).unwrap()), 3);
+}
+
+#[test]
+fn a_lease_costs_less_than_four_hundred_bytes() {
+    let store = MemoryStore::new();
+    let numbers: Vec<_> = (0..9000).collect();
+    for chunk in numbers.chunks(90) {
+        let leases = chunk
+            .iter()
+            .map(|number| samples::lease("eth0", *number, 0));
+        let all = Commit {
+            changes: leases.map(Change::Put).collect(),
+            ..Commit::default()
+        };
+        commit(&store, all).unwrap();
+    }
+    let bytes = store.stats().memory_bytes;
+    assert!(bytes < 9000 * 400, "{bytes} bytes");
+    for chunk in numbers.chunks(90) {
+        let leases = chunk
+            .iter()
+            .map(|number| samples::lease("eth0", *number, 0).key());
+        let all = Commit {
+            changes: leases.map(Change::Delete).collect(),
+            ..Commit::default()
+        };
+        commit(&store, all).unwrap();
+    }
+    let state = store.counts().unwrap();
+    assert_eq!(state.leases, 0);
 }
 
 #[test]

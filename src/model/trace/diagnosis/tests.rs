@@ -66,6 +66,7 @@ const FETCHED: (i64, Mark) = (3, Mark::FileDone);
 #[test_case(&[DISCOVER, OFFERED, (2, Mark::FileBegun), FETCHED] => Cause::LoaderSilent; "a loader that hangs")]
 #[test_case(&[DISCOVER, OFFERED, FETCHED, (5, Mark::Discover), (5, Mark::Offered)] => Cause::ScriptNotFetched; "a loader that cannot reach us")]
 #[test_case(&[DISCOVER, OFFERED, (1, Mark::FileBroken), FETCHED] => Cause::LoaderSilent; "a transfer that went well the second time")]
+#[test_case(&[DISCOVER, OFFERED, (1, Mark::FileBroken), FETCHED, (9, Mark::FileBegun)] => Cause::TftpBroken; "a second file that stands still")]
 #[test_case(&[DISCOVER] => Cause::Unanswered; "no answer at all")]
 #[test_case(&[DISCOVER, OFFERED, (1, Mark::Request), (2, Mark::RungChanged), (60, Mark::Discover), (60, Mark::Offered), (61, Mark::Request)] => Cause::OfferIgnored; "on the second rung too")]
 fn what_the_marks_come_to(marks: &[(i64, Mark)]) -> Cause {
@@ -76,12 +77,18 @@ fn what_the_marks_come_to(marks: &[(i64, Mark)]) -> Cause {
     diagnosis.kind
 }
 
-#[test_case(r#"{"admit":"known"}"#, Mark::Silent => Cause::OnlyKnown; "only known ones")]
-#[test_case(r#"{"idle":"silence"}"#, Mark::Silent => Cause::NothingToDo; "idle and silent")]
-#[test_case(r#"{"serve":"off"}"#, Mark::Silent => Cause::NotServed; "not served")]
-fn silence_has_its_reason(json: &str, mark: Mark) -> Cause {
-    let steps = steps(&[DISCOVER, (0, mark)]);
-    found(&steps, 0, json, None).unwrap().kind
+#[test_case("{}", ONLY_KNOWN => Cause::OnlyKnown; "only known ones")]
+#[test_case("{}", STAYS_SILENT => Cause::NothingToDo; "idle and silent")]
+#[test_case("{}", NO_LOADER => Cause::NoLoader; "no loader")]
+#[test_case(r#"{"serve":"off"}"#, "" => Cause::NotServed; "not served")]
+#[test_case("{}", "too many ask" => Cause::Unanswered; "another reason")]
+fn silence_has_its_reason(json: &str, why: &str) -> Cause {
+    let mut steps = steps(&[DISCOVER, (0, Mark::Silent)]);
+    steps[1].why = why.to_owned();
+    let diagnosis = found(&steps, 0, json, None).unwrap();
+    let told = matches!(diagnosis.kind, Cause::Unanswered);
+    assert_eq!(diagnosis.cause.ends_with(": too many ask"), told);
+    diagnosis.kind
 }
 
 #[test]
@@ -121,7 +128,8 @@ fn what_goes_on_or_went_well_has_no_cause(marks: &[(i64, Mark)], second: i64) {
 #[test]
 fn a_file_that_a_script_asked_for_and_is_not_there_is_told() {
     let steps = steps(&[DISCOVER, (5, Mark::ScriptGiven), (7, Mark::FileMissing)]);
-    let diagnosis = found(&steps, 8, "{}", None).unwrap();
+    assert_eq!(found(&steps, 16, "{}", None), None);
+    let diagnosis = found(&steps, 17, "{}", None).unwrap();
     assert_eq!(diagnosis.kind, Cause::FileMissing);
     assert!(diagnosis.cause.contains("FileMissing"), "{diagnosis:?}");
 }

@@ -165,6 +165,16 @@ const TABLE: [Words; Cause::ALL.len()] = [
         topics: &[Topic::DhcpPool, Topic::Snooping],
     },
     Words {
+        kind: Cause::NoLoader,
+        cause: "it asked to boot, and there is no loader for what it is: {text}",
+        what_to_do: &[
+            "install the package that brings the loaders (Debian: ipxe); it has none for ia32 and arm32",
+            "or put one into boot/ of the data folder",
+            "see which loaders are there: dragonfly doctor",
+        ],
+        topics: &[],
+    },
+    Words {
         kind: Cause::Unanswered,
         cause: "it asked to boot, and nothing was answered",
         what_to_do: &["see what is given out on its network: dragonfly network list"],
