@@ -54,6 +54,14 @@ pub struct Setting<R> {
     pub addresses: watch::Sender<Addresses>,
 }
 
+impl<R> std::fmt::Debug for Setting<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setting")
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Our addresses by link: the floating IP first, then the host's own.
 pub type Addresses = BTreeMap<LinkName, Vec<Ipv4Addr>>;
 

@@ -69,7 +69,7 @@ where
         let leases = leases.map_err(|error| error.to_string())?;
         let now = shared.clock.now();
         let mut engine = Engine::new();
-        let _ = (&mut engine, &leases, now);
+        engine.load_leases(now, leases.iter().map(|lease| Lease::clone(lease)));
         let keeper = Keeper::new(floating_ip::Setting {
             link: state.name.clone(),
             index: state.index,
