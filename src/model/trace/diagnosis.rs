@@ -116,11 +116,11 @@ pub fn diagnose(steps: &[Step], now: Timestamp, scene: &Scene<'_>) -> Option<Dia
     }
     let attempt = attempt(steps);
     let patience = match last.mark {
-        Mark::Stopped | Mark::Silent => SignedDuration::ZERO,
+        Mark::Stopped | Mark::RungChanged | Mark::Silent => SignedDuration::ZERO,
         Mark::FileMissing => NEXT_NAME,
         _ => QUIET,
     };
-    if attempt.is_empty() || now.duration_since(last.at) < patience {
+    if attempt.is_empty() || now.duration_since(last.at).abs() < patience {
         return None;
     }
     let (cause, step) = cause(attempt, scene)?;
@@ -131,7 +131,10 @@ pub fn diagnose(steps: &[Step], now: Timestamp, scene: &Scene<'_>) -> Option<Dia
 fn attempt(steps: &[Step]) -> &[Step] {
     let given = |step: &Step| matches!(step.mark, Mark::ScriptGiven | Mark::LocalBoot);
     let after_script = steps.iter().rposition(given).map_or(0, |place| place + 1);
-    let gap = |pair: &[Step]| pair[1].at.duration_since(pair[0].at) >= APART;
+    // A question begins an attempt. The clock may be set forward before any other step, and a verdict comes late.
+    let asks = |step: &Step| matches!(step.mark, Mark::Discover | Mark::BinlAsked);
+    let gap =
+        |pair: &[Step]| asks(&pair[1]) && pair[1].at.duration_since(pair[0].at).abs() >= APART;
     let after_gap = steps.windows(2).rposition(gap).map_or(0, |place| place + 1);
     &steps[after_script.max(after_gap)..]
 }

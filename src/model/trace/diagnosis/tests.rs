@@ -107,6 +107,47 @@ fn a_broken_transfer_over_http_is_told_from_one_over_tftp() {
     assert_eq!(diagnosis.kind, Cause::HttpBroken);
 }
 
+/// The clock of the house was set back by an hour while a machine stood before its failed boot: the last step lay in
+/// the future, so the boot seemed to go on, and nothing was said for an hour.
+#[test]
+fn a_boot_does_not_go_on_since_the_clock_was_set_back() {
+    let steps = steps(&[(3600, Mark::Discover), (3600, Mark::Offered)]);
+    assert_eq!(
+        found(&steps, 60, "{}", None).unwrap().kind,
+        Cause::NoAddress
+    );
+    assert_eq!(found(&steps, 3599, "{}", None), None);
+}
+
+/// The clock was set forward by a day in the midst of a boot: what came before was taken for another boot, the rest began
+/// with no question, and nothing was said at all.
+#[test]
+fn a_boot_is_one_though_the_clock_was_set_forward_in_it() {
+    let steps = steps(&[
+        DISCOVER,
+        OFFERED,
+        (86_400, Mark::Request),
+        (86_460, Mark::RungChanged),
+    ]);
+    let found = found(&steps, 86_500, "{}", None).unwrap();
+    assert_eq!(found.kind, Cause::OfferIgnored);
+}
+
+/// The line that ends an attempt on its rung comes a minute after it; for forty seconds more the boot seemed to go on.
+#[test]
+fn a_boot_is_over_when_its_next_one_takes_another_rung() {
+    let steps = steps(&[
+        DISCOVER,
+        OFFERED,
+        (1, Mark::Request),
+        (60, Mark::RungChanged),
+    ]);
+    assert_eq!(
+        found(&steps, 60, "{}", None).unwrap().kind,
+        Cause::OfferIgnored
+    );
+}
+
 #[test]
 fn who_waits_for_approval_is_told_at_once() {
     let mut steps = steps(&[DISCOVER, OFFERED, FETCHED, (5, Mark::ScriptGiven)]);
