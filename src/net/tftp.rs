@@ -4,7 +4,7 @@
 //! there is to send, and who gets it, is the affair of the [`Files`] that it is given. Nothing is ever written.
 //!
 //! - [`packet`]: datagrams, parsed and built. - [`name`]: file names, made harmless. - `stream`: what is sent, encoded.
-//! - `patience`: when something is sent again. - [`session`]: one transfer. - `table`: how many there may be.
+//! - `patience`: when something is sent again. - [`session`]: one transfer. - [`table`]: how many there may be.
 //! - `transfer`: a session with its name and its story. - [`server`]: the loop.
 
 pub mod burst;
@@ -14,7 +14,7 @@ mod patience;
 pub mod server;
 pub mod session;
 mod stream;
-mod table;
+pub mod table;
 mod transfer;
 
 use std::fmt;

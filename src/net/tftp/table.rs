@@ -9,7 +9,7 @@ use super::Limits;
 
 /// A running transfer, as the table sees it; `T` is what drives it.
 #[derive(Debug)]
-pub(super) struct Entry<T> {
+pub struct Entry<T> {
     /// Told apart from others of the same peer by this.
     pub id: u64,
     /// The datagram that began it.
@@ -20,14 +20,14 @@ pub(super) struct Entry<T> {
 }
 
 impl<T> Entry<T> {
-    pub(super) fn is_half_open(&self) -> bool {
+    pub fn is_half_open(&self) -> bool {
         !self.answered.load(Ordering::Relaxed)
     }
 }
 
 /// One transfer for each address and port of a client.
 #[derive(Debug)]
-pub(super) struct Table<T> {
+pub struct Table<T> {
     entries: BTreeMap<SocketAddr, Entry<T>>,
     limits: Limits,
     next: u64,
@@ -35,7 +35,7 @@ pub(super) struct Table<T> {
 
 /// What becomes of a request, and of those that were there before.
 #[derive(Debug)]
-pub(super) struct Admission<T> {
+pub struct Admission<T> {
     /// Whether it begins a transfer: not when it is the echo of one, or when there are too many.
     pub granted: bool,
     /// The transfer of this same client and port.
@@ -45,7 +45,7 @@ pub(super) struct Admission<T> {
 }
 
 impl<T> Table<T> {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             entries: BTreeMap::new(),
             limits,
@@ -53,36 +53,44 @@ impl<T> Table<T> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, peer: SocketAddr) -> Option<&mut Entry<T>> {
+    pub fn get_mut(&mut self, peer: SocketAddr) -> Option<&mut Entry<T>> {
         self.entries.get_mut(&peer)
     }
 
-    pub(super) fn remove(&mut self, peer: SocketAddr) -> Option<Entry<T>> {
+    pub fn remove(&mut self, peer: SocketAddr) -> Option<Entry<T>> {
         self.entries.remove(&peer)
     }
 
     /// Removes a transfer that ended by itself, unless another has taken its place.
-    pub(super) fn ended(&mut self, peer: SocketAddr, id: u64) {
+    pub fn ended(&mut self, peer: SocketAddr, id: u64) {
         if self.entries.get(&peer).is_some_and(|entry| entry.id == id) {
             self.entries.remove(&peer);
         }
     }
 
-    pub(super) fn next_id(&mut self) -> u64 {
+    pub fn next_id(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    pub(super) fn insert(&mut self, peer: SocketAddr, entry: Entry<T>) {
+    pub fn insert(&mut self, peer: SocketAddr, entry: Entry<T>) {
         self.entries.insert(peer, entry);
     }
 
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = (&SocketAddr, &mut Entry<T>)> {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn values_mut(&mut self) -> impl Iterator<Item = (&SocketAddr, &mut Entry<T>)> {
         self.entries.iter_mut()
     }
 
     /// Decides about a request, and takes out who has to go for it.
-    pub(super) fn admit(&mut self, peer: SocketAddr, request: &[u8]) -> Admission<T> {
+    pub fn admit(&mut self, peer: SocketAddr, request: &[u8]) -> Admission<T> {
         let mut admission = Admission {
             granted: false,
             replaced: None,
