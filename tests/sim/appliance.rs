@@ -110,8 +110,11 @@ impl Appliance {
     }
 
     /// The process ends without a word, and begins anew with what is durable.
-    pub fn crash(&mut self) {
+    pub fn crash(&mut self, now: Time) {
         self.engine = Engine::new();
+        let leases = self.disk.leases.values().cloned();
+        self.engine
+            .load_leases(self.skew.checked_add(now).expect("a time"), leases);
         self.transfers = Table::new(Limits::default());
         self.traces.clear();
         self.peers = Peers::default();

@@ -7,6 +7,9 @@ use dragonfly::model::network::Serve;
 use dragonfly::model::{MacAddr, Rung};
 use dragonfly::net::dhcp::Reply;
 use dragonfly::net::dhcp::packet::{Kind as Message, Packet};
+use dragonfly::net::dhcp::server::book::MAX_HOLDS;
+use dragonfly::net::dhcp::{ladder, staple};
+use dragonfly::net::tftp::Limits;
 
 use crate::appliance::{self, Appliance};
 use crate::firmware::Kind;
@@ -16,8 +19,8 @@ use crate::scenario::Scenario;
 use crate::talk;
 use crate::wire::{Datagram, Time};
 
-/// More transfers than machines can ever begin, all their tries counted.
-const MAX_TRANSFERS: usize = 256;
+/// As many addresses as a network of this size has.
+const POOL: usize = 254;
 
 #[derive(Clone, Debug, Default)]
 pub struct Laws {
@@ -180,8 +183,31 @@ impl Laws {
 
     /// Nothing grows without bound.
     pub fn bounds(&mut self, appliance: &Appliance) {
-        if appliance.transfers() > MAX_TRANSFERS {
-            self.break_with("transfers pile up");
+        let engine = &appliance.engine;
+        let book = engine.server().book();
+        let sizes = [
+            (
+                appliance.transfers(),
+                Limits::default().sessions,
+                "transfers",
+            ),
+            (
+                engine.ladder().len(),
+                ladder::MAX_STRANGERS + ladder::MAX_KNOWN,
+                "climbs",
+            ),
+            (
+                engine.stapled(),
+                staple::MAX_STRANGERS + staple::MAX_KNOWN,
+                "relayed questions",
+            ),
+            (book.len(), POOL, "leases"),
+            (book.holds(), MAX_HOLDS, "promised addresses"),
+        ];
+        for (size, most, what) in sizes {
+            if size > most {
+                self.break_with(&format!("{what} pile up: {size}"));
+            }
         }
     }
 

@@ -86,6 +86,10 @@ impl World {
             Deed::Holds(address, server, seconds) => {
                 self.tell(|| format!("{mac} holds {address} from {server} for {seconds} s"));
                 self.seats[place].holds_until = self.now + Duration::from_secs(seconds);
+                if self.is_squatted(address) {
+                    self.laws
+                        .break_with("an address is given out that somebody uses");
+                }
                 self.laws.holds(
                     place,
                     address,

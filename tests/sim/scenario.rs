@@ -32,6 +32,12 @@ pub struct Scenario {
     #[serde(default)]
     pub mishaps: Mishaps,
     pub foreign: Option<ForeignManner>,
+    /// As many addresses as we have where we are the server.
+    #[serde(default = "hundred")]
+    pub pool: u8,
+    /// As many of them somebody uses whom no server knows.
+    #[serde(default)]
+    pub squatters: u8,
     /// How many machines there are of each kind.
     pub machines: BTreeMap<Kind, usize>,
     /// How often each of them is switched on when all goes well.
@@ -47,6 +53,10 @@ pub struct Scenario {
 
 const fn two() -> usize {
     2
+}
+
+const fn hundred() -> u8 {
+    100
 }
 
 const fn eight() -> usize {
@@ -128,10 +138,10 @@ impl Scenario {
             "{name}: {} machines arrived",
             tally.arrived
         );
-        let most = tally.causes.iter().max_by_key(|(_, count)| **count);
+        let first = tally.causes.iter().max_by_key(|(_, count)| **count);
         if let Some(cause) = &must.mostly {
-            let fits = most.is_some_and(|(most, _)| most.starts_with(cause));
-            assert!(fits, "{name}: mostly it is {most:?}, not {cause}");
+            let fits = first.is_some_and(|(first, _)| first.starts_with(cause));
+            assert!(fits, "{name}: mostly it is {first:?}, not {cause}");
         }
         for cause in &must.named {
             let stated = tally.causes.keys().any(|stated| stated.starts_with(cause));

@@ -9,7 +9,7 @@ use dragonfly::net::dhcp::packet::{Kind as Message, Packet};
 use crate::machine::Event;
 use crate::person::Seat;
 use crate::wire::{Datagram, EVERYBODY};
-use crate::world::{Happening, World};
+use crate::world::{FIRST_OF_POOL, Happening, World};
 use crate::{appliance, foreign};
 
 /// Who is on the segment.
@@ -19,6 +19,9 @@ pub enum Node {
     Foreign,
     Machine(usize),
 }
+
+/// Whoever uses an address that nobody gave out.
+const SQUATTER: MacAddr = MacAddr::new([0x00, 0x50, 0x56, 0, 0, 1]);
 
 impl World {
     pub fn arrives(&mut self, node: Node, datagram: &Datagram) {
@@ -72,6 +75,13 @@ impl World {
         self.carry(from, &datagram, Duration::ZERO);
     }
 
+    /// Whether somebody uses an address of our pool whom nobody gave it.
+    pub fn is_squatted(&self, address: Ipv4Addr) -> bool {
+        let [.., last] = address.octets();
+        let place = last.checked_sub(FIRST_OF_POOL);
+        place.is_some_and(|place| place % 2 == 0 && place / 2 < self.scenario.squatters)
+    }
+
     /// What ARP would say.
     pub fn resolve(&self, address: Ipv4Addr) -> Option<MacAddr> {
         if address.is_broadcast() {
@@ -80,6 +90,7 @@ impl World {
         match address {
             appliance::OWN | appliance::FLOATING => Some(appliance::MAC),
             foreign::ADDRESS => Some(foreign::MAC),
+            _ if self.is_squatted(address) => Some(SQUATTER),
             _ => {
                 let mut machines = self.seats.iter().map(|seat| &seat.machine);
                 let found = machines.find(|machine| machine.address == Some(address));

@@ -26,6 +26,8 @@ use crate::wire::{Datagram, Time};
 
 /// Nobody's boots take longer.
 const END: Duration = Duration::from_hours(6);
+/// The first address that we give out; those who squat have every second one from here.
+pub const FIRST_OF_POOL: u8 = 100;
 /// As many strangers come in a tenth of a second.
 const FLOOD: usize = 200;
 /// The last lines of what happened, for whoever looks for a fault.
@@ -338,7 +340,7 @@ impl World {
         self.tell(|| "we are killed and begin anew".to_owned());
         self.life += 1;
         self.crashed.push(self.now);
-        self.appliance.crash();
+        self.appliance.crash(self.now);
         self.awake = None;
     }
 }
@@ -360,7 +362,7 @@ fn stranger(dice: &mut Dice) -> [Datagram; 2] {
         payload: payload.into(),
     };
     let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, 67);
-    let request = b"\0\x01snponly.efi\0octet\0tsize\00\0".to_vec();
+    let request = b"\0\x01snponly.efi\0octet\0blksize\x001468\0".to_vec();
     [
         sent(
             SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68),
@@ -383,8 +385,8 @@ fn is_strangers(reply: &Reply) -> bool {
 
 fn config(scenario: &Scenario) -> NetworkConfig {
     let pool = Pool {
-        first: Ipv4Addr::new(192, 168, 1, 100),
-        last: Ipv4Addr::new(192, 168, 1, 199),
+        first: Ipv4Addr::new(192, 168, 1, FIRST_OF_POOL),
+        last: Ipv4Addr::new(192, 168, 1, FIRST_OF_POOL + scenario.pool - 1),
     };
     NetworkConfig {
         serve: scenario.serve,

@@ -125,6 +125,15 @@ impl Engine {
         scene.out
     }
 
+    pub const fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    /// As many machines as something was relayed for.
+    pub fn stapled(&self) -> usize {
+        self.staple.len()
+    }
+
     pub const fn server(&self) -> &Server {
         &self.server
     }
