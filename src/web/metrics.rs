@@ -165,19 +165,19 @@ impl Collector for FromCore {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let stats = self.0.stats();
         let gauges = [
-            ("dragonfly_events_kept", "Events in the log", stats.events),
+            ("events_kept", "Events in the log", stats.events),
             (
-                "dragonfly_store_bytes",
+                "store_bytes",
                 "Bytes of the store on disk",
                 stats.file_bytes,
             ),
             (
-                "dragonfly_store_memory_bytes",
+                "store_memory_bytes",
                 "Bytes of the store's read model",
                 stats.memory_bytes,
             ),
             (
-                "dragonfly_store_cached_bodies",
+                "store_cached_bodies",
                 "Objects held in memory in full",
                 stats.cached_bodies,
             ),
@@ -191,16 +191,11 @@ impl Collector for FromCore {
         }
         counter(
             &mut encoder,
-            "dragonfly_store_commits",
+            "store_commits",
             "Commits made durable",
             stats.commits,
         )?;
-        counter(
-            &mut encoder,
-            "dragonfly_store_syncs",
-            "Syncs to disk",
-            stats.syncs,
-        )?;
+        counter(&mut encoder, "store_syncs", "Syncs to disk", stats.syncs)?;
         self.machines(&mut encoder)?;
         self.commands(&mut encoder)
     }
@@ -211,7 +206,7 @@ impl FromCore {
         let Ok(counts) = self.0.counts() else {
             return Ok(());
         };
-        let name = "dragonfly_machines";
+        let name = "machines";
         let help = "Machines by state";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for kind in StateKind::ALL {
@@ -223,14 +218,14 @@ impl FromCore {
         let conflicts = counts.conflicts as u64;
         gauge(
             encoder,
-            "dragonfly_conflicts",
+            "conflicts",
             "Conflicts that wait for a person",
             conflicts,
         )
     }
 
     fn commands(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let name = "dragonfly_commands";
+        let name = "commands";
         let help = "Commands by what became of them";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (command, outcome, count) in self.0.meter().read() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::register::Given;
 use crate::boot::files::Files;
 use crate::boot::loaders::{self, Build, Loader, LoaderMemory};
 use crate::core::Core;
@@ -29,6 +30,8 @@ pub(super) struct Adviser {
     /// The rung on which a machine fetched something, until its record has it.
     worked: Arc<Mutex<BTreeMap<MacAddr, Rung>>>,
     present: Arc<Mutex<Present>>,
+    /// Orders that were handed out a moment ago.
+    pub(super) orders: Arc<Given>,
 }
 
 /// Which loaders are there, asked of the disk now and then: a flood of questions must not become one of system calls.
@@ -55,6 +58,7 @@ impl Adviser {
             memory: Arc::default(),
             worked: Arc::default(),
             present: Arc::default(),
+            orders: Arc::default(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Adviser {
 
     /// What DHCP tells a client. `address` is one of ours that the client reaches.
     pub(super) fn answer(&self, client: &Client, link: &LinkName, address: Ipv4Addr) -> BootAnswer {
+        self.orders.forget(client.mac);
         let asked = self.asked(client.mac, link);
         let loader = self.loader(client, &asked);
         let server = SocketAddr::from((address, self.http_port));

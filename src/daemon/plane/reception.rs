@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::adviser::Adviser;
-use super::register::{self, Given as Orders, Visitor};
+use super::register::{self, Visitor};
 use super::story::Story;
 use crate::boot::http::{Ask, Given, Machines, Unavailable};
 use crate::model::trace::{Mark, Stage};
@@ -12,16 +12,11 @@ use crate::model::{Arch, Boot, LinkName, Once, Platform};
 pub(super) struct Reception {
     adviser: Adviser,
     story: Story,
-    orders: Orders,
 }
 
 impl Reception {
     pub(super) fn new(adviser: Adviser, story: Story) -> Self {
-        Self {
-            adviser,
-            story,
-            orders: Orders::default(),
-        }
+        Self { adviser, story }
     }
 
     async fn give(&self, ask: &Ask) -> Result<Given, Unavailable> {
@@ -34,7 +29,7 @@ impl Reception {
         };
         self.story.arrived(ask.mac);
         self.adviser.script_reached(ask.mac);
-        let asked = register::admit(&self.adviser, &self.orders, &visitor).await;
+        let asked = register::admit(&self.adviser, &visitor).await;
         let name = match &asked.machine {
             Some(machine) => machine.name().to_owned(),
             None => ask.mac.to_string(),

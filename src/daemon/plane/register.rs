@@ -14,7 +14,7 @@ use crate::model::{
     RequestId,
 };
 
-/// A firmware or an iPXE that asks again within this time still has the order that it was given.
+/// An iPXE that asks again within this time, without having asked DHCP in between, still has the order it was given.
 const SAME_BOOT: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 /// Who asks for its script.
@@ -52,6 +52,11 @@ impl Given {
         fresh.then(|| own.2.clone())
     }
 
+    /// Another boot began: what was given belongs to the one before.
+    pub(super) fn forget(&self, mac: MacAddr) {
+        self.lock().retain(|(other, _, _)| *other != mac);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(MacAddr, Timestamp, Once)>> {
         self.0
             .lock()
@@ -60,7 +65,7 @@ impl Given {
 }
 
 /// What the visitor boots; it is registered on the way, if it may be.
-pub(super) async fn admit(adviser: &Adviser, given: &Given, visitor: &Visitor) -> Asked {
+pub(super) async fn admit(adviser: &Adviser, visitor: &Visitor) -> Asked {
     let mut asked = adviser.asked(visitor.mac, &visitor.link);
     if asked.machine.is_none() && asked.network.config.admit == Admit::Open {
         let evidence = Evidence {
@@ -82,12 +87,13 @@ pub(super) async fn admit(adviser: &Adviser, given: &Given, visitor: &Visitor) -
             }
         }
     }
-    take(adviser, given, visitor, asked).await
+    take(adviser, visitor, asked).await
 }
 
 /// Takes the order off the record before its script leaves. One that cannot be taken off is not given: it would be
 /// given again with the next boot.
-async fn take(adviser: &Adviser, given: &Given, visitor: &Visitor, mut asked: Asked) -> Asked {
+async fn take(adviser: &Adviser, visitor: &Visitor, mut asked: Asked) -> Asked {
+    let given = &adviser.orders;
     let now = adviser.core().clock().now();
     let Some(machine) = &asked.machine else {
         return asked;
