@@ -106,19 +106,29 @@ impl Engine {
             moment: self.metronome.moment(now),
             out: Vec::new(),
         };
-        if view.config.serve == Serve::Off {
-            return scene.out;
+        if view.config.serve != Serve::Server {
+            self.server.rest();
         }
-        match input {
-            Input::Datagram(frame) => self.datagram(&frame, &mut scene),
-            Input::Tick => self.tick(&mut scene),
-            Input::Fetched { mac } => {
+        if view.config.serve == Serve::Off {
+            self.forget();
+        }
+        match (input, view.config.serve) {
+            (Input::LeasesWritten { token, ok }, Serve::Server) => {
+                self.server.written(token, ok, &mut scene);
+            }
+            // It is true all the same, but nobody is told: we are no more the server.
+            (Input::LeasesWritten { token, ok }, _) => {
+                self.server.settle(token, ok);
+            }
+            (_, Serve::Off) => {}
+            (Input::Datagram(frame), _) => self.datagram(&frame, &mut scene),
+            (Input::Tick, _) => self.tick(&mut scene),
+            (Input::Fetched { mac }, _) => {
                 if let Some(rung) = self.ladder.fetched(mac, scene.moment) {
                     scene.out.push(Output::RungWorked { mac, rung });
                 }
             }
-            Input::LeasesWritten { token, ok } => self.server.written(token, ok, &mut scene),
-            Input::ProbeAnswered { address, by } => {
+            (Input::ProbeAnswered { address, by }, _) => {
                 self.server.probe_answered(address, by, &mut scene);
             }
         }
@@ -143,6 +153,14 @@ impl Engine {
         let timers = [self.ladder.next(), self.staple.next(), self.server.next()];
         let next = timers.into_iter().flatten().min()?;
         self.metronome.timestamp(next)
+    }
+
+    /// On a network that is not served nothing is remembered and nothing is due.
+    fn forget(&mut self) {
+        if !self.ladder.is_empty() || !self.staple.is_empty() {
+            self.ladder = Ladder::default();
+            self.staple = Staple::default();
+        }
     }
 
     fn tick(&mut self, scene: &mut Scene<'_>) {
@@ -208,7 +226,14 @@ impl Engine {
                     .ladder
                     .note(client.mac, scene.moment, |facts| facts.requested = true);
                 if seen {
-                    let text = "it asks another server for its address";
+                    let chosen = packet.options.address(code::SERVER_ID);
+                    let text = match chosen {
+                        Some(server) if scene.view.is_ours(server) => {
+                            "it took our offer for one with an address: its firmware merges no offers".to_owned()
+                        }
+                        Some(server) => format!("it asks {server} for its address"),
+                        None => "it asks for the address that it had".to_owned(),
+                    };
                     scene.trace(client.mac, Mark::Request, text, "");
                 }
             }
@@ -232,15 +257,16 @@ impl Engine {
             scene.trace(client.mac, Mark::Silent, "no answer", why);
             return;
         };
-        if rung == Rung::Staple {
-            if !client.is_relayed() {
-                return self.staple(packet, client, &told, frame, scene);
-            }
-            let text = "a proxy offer instead of a stapled one";
-            let why = "it is behind a relay, so we cannot be the relay between it and its server";
-            scene.trace(client.mac, Mark::Silent, text, why);
+        if rung == Rung::Staple && !client.is_relayed() {
+            return self.staple(packet, client, &told, frame, scene);
         }
-        let text = format!("proxy offer on rung {rung}: {}", named(&told.instructions));
+        let boot = named(&told.instructions);
+        let text = match rung {
+            Rung::Staple => format!(
+                "proxy offer instead of a stapled one, since it is behind a relay already: {boot}"
+            ),
+            _ => format!("proxy offer on rung {rung}: {boot}"),
+        };
         let reply = proxy_offer(packet, client, &told.instructions, rung, frame, scene.view);
         scene.send(client.mac, Mark::Offered, text, reply);
     }
@@ -265,6 +291,7 @@ impl Engine {
             Kind::Request | Kind::Inform if client.boots() => {
                 self.ladder
                     .note(client.mac, scene.moment, |facts| facts.acknowledged = true);
+                scene.trace(client.mac, Mark::Request, client.kind.name(), "");
                 advise(client, scene.view)
             }
             _ => None,
@@ -355,7 +382,7 @@ impl Engine {
         let Some(mac) = packet.mac() else {
             return;
         };
-        if packet.kind() != Some(Kind::Offer) || *frame.src.ip() == scene.view.server {
+        if packet.kind() != Some(Kind::Offer) || scene.view.is_ours(*frame.src.ip()) {
             return;
         }
         let boots = gives_boot_options(packet);

@@ -38,6 +38,8 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 /// How often old leases are looked for, and how many go at once.
 const TIDY: Duration = Duration::from_mins(1);
 const TIDY_COUNT: usize = 64;
+/// Far longer than a client waits for its acknowledgement.
+const DISK_TAKES: Duration = Duration::from_mins(1);
 
 /// A message to the server.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +102,16 @@ struct Writing {
     /// What is true again when it could not be written.
     before: Option<Record>,
     /// None where nobody waits for it.
-    ack: Option<(MacAddr, Reply)>,
+    ack: Option<Ack>,
+    since: Moment,
+}
+
+/// An acknowledgement that waits for the disk.
+#[derive(Debug)]
+pub struct Ack {
+    client: Client,
+    address: Ipv4Addr,
+    reply: Reply,
 }
 
 /// The server of one link.
@@ -112,6 +123,8 @@ pub struct Server {
     busy: BTreeSet<Ipv4Addr>,
     token: u64,
     tidied: Moment,
+    /// Whether the network is served, so that something can be due.
+    serves: bool,
 }
 
 impl Server {
@@ -120,6 +133,7 @@ impl Server {
     }
 
     pub fn handle(&mut self, asked: &Asked<'_>, scene: &mut Scene<'_>) {
+        self.serves = true;
         self.book.sync(scene.view);
         let client = asked.client;
         if client.is_relayed() && !scene.view.on_link(client.giaddr) {
@@ -212,7 +226,7 @@ impl Server {
         self.set_aside(address, scene);
         if let Some(question) = question {
             let text = format!("{address} is in use by {by}; another is looked for");
-            scene.trace(question.client.mac, Mark::Silent, text, "");
+            scene.trace(question.client.mac, Mark::Refused, text, "");
             question.ask(|asked| self.discover(asked, scene));
         }
     }
@@ -270,7 +284,11 @@ impl Server {
             scene.view,
             reason,
         );
-        let ack = Some((client.mac, reply));
+        let ack = Some(Ack {
+            client: client.clone(),
+            address,
+            reply,
+        });
         self.write(address, record, ack, scene);
     }
 
@@ -278,7 +296,7 @@ impl Server {
         &mut self,
         address: Ipv4Addr,
         record: Record,
-        ack: Option<(MacAddr, Reply)>,
+        ack: Option<Ack>,
         scene: &mut Scene<'_>,
     ) {
         self.token += 1;
@@ -292,6 +310,7 @@ impl Server {
                 address,
                 before,
                 ack,
+                since: scene.moment,
             },
         );
         let drop = Vec::new();
@@ -304,36 +323,40 @@ impl Server {
 
     /// The disk's answer. What could not be written is not true, and nobody is told of it.
     pub fn written(&mut self, token: u64, ok: bool, scene: &mut Scene<'_>) {
-        let Some(writing) = self.writes.remove(&token) else {
+        let Some(ack) = self.settle(token, ok) else {
             return;
         };
+        let address = ack.address;
+        if ok {
+            scene.serve(
+                &ack.client,
+                Mark::Acknowledged,
+                address.to_string(),
+                ack.reply,
+            );
+        } else {
+            let why = "the lease could not be written down; it asks again";
+            let text = format!("no acknowledgement of {address}");
+            scene.trace(ack.client.mac, Mark::Silent, text, why);
+        }
+    }
+
+    /// Makes true what was written, and undoes what was not. Hands back who waits for it.
+    pub fn settle(&mut self, token: u64, ok: bool) -> Option<Ack> {
         let Writing {
             address,
             before,
             ack,
-        } = writing;
+            ..
+        } = self.writes.remove(&token)?;
         self.busy.remove(&address);
-        match ack {
-            Some((mac, reply)) if ok => {
-                scene.send(mac, Mark::Acknowledged, format!("{address}"), reply);
-            }
-            None if ok => {}
-            ack => {
-                self.book.drop(address);
-                if let Some(before) = before {
-                    self.book.put(address, before);
-                }
-                if let Some((mac, _)) = ack {
-                    let why = "the lease could not be written down; it asks again";
-                    scene.trace(
-                        mac,
-                        Mark::Silent,
-                        format!("no acknowledgement of {address}"),
-                        why,
-                    );
-                }
+        if !ok {
+            self.book.drop(address);
+            if let Some(before) = before {
+                self.book.put(address, before);
             }
         }
+        ack
     }
 
     /// RFC 2131 4.3.3: the client found somebody else there.
@@ -389,7 +412,9 @@ impl Server {
     }
 
     pub fn tick(&mut self, scene: &mut Scene<'_>) {
+        self.serves = true;
         self.book.sync(scene.view);
+        self.give_up_on_the_disk(scene);
         self.book.expire_holds(scene.moment);
         for (address, question) in self.probes.silent(scene.moment) {
             question.ask(|asked| offer(address, asked, scene));
@@ -405,8 +430,31 @@ impl Server {
         }
     }
 
+    /// A write of which nothing was heard for a long time counts as failed, so that its address is not lost.
+    fn give_up_on_the_disk(&mut self, scene: &mut Scene<'_>) {
+        while let Some((token, writing)) = self.writes.first_key_value()
+            && scene.moment.since(writing.since) >= DISK_TAKES
+        {
+            let token = *token;
+            self.written(token, false, scene);
+        }
+    }
+
+    /// The network is no more served by us: nothing is due, and nothing on offer.
+    pub fn rest(&mut self) {
+        if self.serves {
+            self.serves = false;
+            self.probes = Probes::default();
+            self.book.release_all();
+        }
+    }
+
     pub fn next(&self) -> Option<Moment> {
-        let tidy = (!self.book.is_empty()).then(|| self.tidied.after(TIDY));
+        if !self.serves {
+            return None;
+        }
+        let tidy =
+            (!self.book.is_empty() || !self.writes.is_empty()).then(|| self.tidied.after(TIDY));
         let timers = [self.book.next(), self.probes.next(), tidy];
         timers.into_iter().flatten().min()
     }

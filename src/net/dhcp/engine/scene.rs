@@ -37,6 +37,16 @@ impl Scene<'_> {
         self.out.push(Output::Send(reply));
     }
 
+    /// What is said to a client of our own; of one that boots nothing only the troubles are traced, so that the
+    /// machines of an office push no boot out of the trace.
+    pub fn serve(&mut self, client: &Client, mark: Mark, text: impl Into<String>, reply: Reply) {
+        if client.boots() {
+            self.send(client.mac, mark, text, reply);
+        } else {
+            self.out.push(Output::Send(reply));
+        }
+    }
+
     pub fn seen(&mut self, client: &Client, waiting: bool) {
         let has = !client.ciaddr.is_unspecified();
         self.out.push(Output::Seen(Sighting {

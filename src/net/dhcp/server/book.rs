@@ -345,6 +345,12 @@ impl Book {
         }
     }
 
+    pub fn release_all(&mut self) {
+        while let Some((_, bits)) = self.hold_ends.pop_first() {
+            self.release(bits);
+        }
+    }
+
     pub fn next(&self) -> Option<Moment> {
         self.hold_ends.first().map(|(until, _)| *until)
     }

@@ -23,7 +23,7 @@ pub fn offer(address: Ipv4Addr, asked: &Asked<'_>, scene: &mut Scene<'_>) {
         scene.view,
         reason,
     );
-    scene.send(asked.client.mac, Mark::Offered, format!("{address}"), reply);
+    scene.serve(asked.client, Mark::Offered, format!("{address}"), reply);
 }
 
 pub fn acknowledgement(address: Ipv4Addr, asked: &Asked<'_>, view: &View<'_>) -> Packet {
@@ -49,7 +49,7 @@ pub fn inform(asked: &Asked<'_>, scene: &mut Scene<'_>) {
         scene.view,
         reason,
     );
-    scene.send(asked.client.mac, Mark::Acknowledged, "its settings", reply);
+    scene.serve(asked.client, Mark::Acknowledged, "its settings", reply);
 }
 
 /// RFC 2131 4.3.2: the client begins anew. Behind a relay it is reached by a broadcast of the relay's alone.

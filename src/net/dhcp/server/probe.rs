@@ -137,9 +137,4 @@ impl<Q> Probes<Q> {
     pub fn next(&self) -> Option<Moment> {
         self.due.first().map(|(until, _)| *until)
     }
-
-    /// Forgets what was found: the network changed.
-    pub fn clear(&mut self) {
-        self.good.clear();
-    }
 }

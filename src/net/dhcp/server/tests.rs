@@ -567,6 +567,51 @@ fn leases_outlive_a_restart() {
     );
 }
 
+/// The shell may lose an answer; the address must not be lost with it.
+#[test]
+fn a_write_that_nothing_is_heard_of_counts_as_failed() {
+    let mut world = world(50);
+    let mut engine = ready(&mut world);
+    let (_, address) = says(&discover(&world, &mut engine, &UDHCPC))[0];
+    world.hear(&mut engine, to_all(&ask(&UDHCPC, address)));
+    world.wait(130_000);
+    assert_eq!(marks(&world.tell(&mut engine, Input::Tick)), [Mark::Silent]);
+    assert_eq!(
+        written(&world.hear(&mut engine, to_all(&ask(&UDHCPC, address)))).len(),
+        1
+    );
+}
+
+#[test_case(Serve::Off)]
+#[test_case(Serve::Proxy)]
+fn a_network_that_is_no_more_served_has_nothing_due(serve: Serve) {
+    let mut world = world(50);
+    let mut engine = ready(&mut world);
+    lease(&world, &mut engine, &UDHCPC);
+    discover(&world, &mut engine, &UDHCPC.on(7));
+    discover(&world, &mut engine, &EDK2_X64);
+    let out = world.hear(&mut engine, to_all(&ask(&UDHCPC, FIRST)));
+    let pending = written(&out);
+    world.config.serve = serve;
+    world.wait(100_000);
+    world.tell(&mut engine, Input::Tick);
+    for (token, _, _) in pending {
+        let out = world.tell(&mut engine, Input::LeasesWritten { token, ok: true });
+        assert!(out.is_empty());
+    }
+    assert_eq!(engine.next_timer(), None);
+    assert_eq!(engine_book(&engine).holds(), 0);
+    assert!(discover(&world, &mut engine, &UDHCPC).is_empty());
+    world.config.serve = Serve::Server;
+    world.wait(1);
+    let out = discover(&world, &mut engine, &UDHCPC);
+    assert_eq!(
+        says(&out),
+        [(Kind::Offer, FIRST)],
+        "what was written is true"
+    );
+}
+
 #[test]
 fn old_leases_are_dropped_a_day_after_their_end() {
     let mut world = world(50);
