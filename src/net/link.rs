@@ -2,7 +2,8 @@
 //!
 //! One packet socket per link. The kernel's own filter lets through ARP and the three DHCP ports and nothing
 //! else, so that the daemon sleeps while other traffic passes. A link is bound by its index: a new name does not
-//! disturb it, and one that was deleted ends with an error, upon which the shell opens it anew.
+//! disturb it, and one that goes down is waited for. That one was deleted is told by [`super::links`], and here by an
+//! error, upon which its owner opens it anew when there is one of the name again.
 //!
 //! `filter` is the program of the filter, `sys` the system calls.
 
@@ -95,11 +96,11 @@ impl Link for RawLink {
 
     async fn recv(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
-            let mut ready = self.socket.readable().await?;
+            let mut ready = self.socket.ready(sys::HEARD).await?;
             match ready.try_io(|socket| socket.get_ref().recv(buffer)) {
                 Ok(Ok(Some(received))) => return Ok(received),
                 Ok(Ok(None)) => {}
-                Ok(Err(error)) if is_passing(&error) => {}
+                Ok(Err(error)) if is_passing(&error) && self.socket.get_ref().is_bound() => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_would_block) => {}
             }

@@ -38,6 +38,9 @@ struct AuxData {
     vlan_tpid: u16,
 }
 
+/// What a socket is waited for: frames, and the word that its link went down.
+pub(super) const HEARD: Interest = Interest::READABLE.add(Interest::ERROR);
+
 /// One instruction of the kernel's filter: `struct sock_filter`.
 pub(super) type Instruction = libc::sock_filter;
 
@@ -62,7 +65,7 @@ impl Socket {
     /// Waits for frames by the runtime that it is called in.
     pub(super) fn listen(self) -> io::Result<AsyncFd<Self>> {
         // SAFETY: the descriptor is this value's own, stays open as long as it lives and never becomes another one.
-        let listening = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        let listening = unsafe { AsyncFd::register_with_interest(self, HEARD) };
         listening.map_err(|error| error.into_parts().1)
     }
 
@@ -98,15 +101,26 @@ impl Socket {
 
     /// The card's address; none where the link is not Ethernet.
     pub(super) fn ethernet_address(&self) -> io::Result<Option<[u8; 6]>> {
+        let address = self.address()?;
+        let card = address.sll_addr.first_chunk::<6>().copied();
+        let is_ethernet = address.sll_hatype == libc::ARPHRD_ETHER && address.sll_halen == 6;
+        Ok(card.filter(|_| is_ethernet))
+    }
+
+    /// Whether the link that it was bound to is there, up or not.
+    pub(super) fn is_bound(&self) -> bool {
+        // The kernel unbinds it, to -1, from a link that is deleted.
+        self.address().is_ok_and(|address| address.sll_ifindex > 0)
+    }
+
+    fn address(&self) -> io::Result<libc::sockaddr_ll> {
         // SAFETY: all zeros is a valid sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
         let mut length = size_of_val(&address);
         let at = (&raw mut address).cast();
         // SAFETY: `address` outlives the call, and the kernel writes at most `length` bytes into it.
         check(unsafe { libc::getsockname(self.as_raw_fd(), at, &raw mut length) })?;
-        let card = address.sll_addr.first_chunk::<6>().copied();
-        let is_ethernet = address.sll_hatype == libc::ARPHRD_ETHER && address.sll_halen == 6;
-        Ok(card.filter(|_| is_ethernet))
+        Ok(address)
     }
 
     pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
