@@ -64,8 +64,9 @@ pub struct FloatingIp {
     search: Option<Search>,
     /// Nothing is searched before that.
     pause: Option<Duration>,
-    /// Claims lost since the last one that was won.
+    /// Claims and addresses lost to others, one soon after the other, and when the last one.
     lost: u8,
+    lost_last: Duration,
     /// Who has the address that is wanted; another one is good enough then.
     wanted_is_with: Option<MacAddr>,
     /// Since when what is held lies outside of all subnets.
@@ -152,6 +153,7 @@ impl FloatingIp {
             search: None,
             pause: None,
             lost: 0,
+            lost_last: Duration::ZERO,
             wanted_is_with: None,
             stray: None,
             released: None,
@@ -287,6 +289,7 @@ impl FloatingIp {
                 if self.config.want == Want::Address(address) {
                     self.wanted_is_with = Some(sender);
                 }
+                self.count_lost(sender);
             }
             OnConflict::Release => {
                 self.release(format!(

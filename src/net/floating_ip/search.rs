@@ -14,6 +14,9 @@ use crate::net::arp::{Answer, Pace, Packet, Prober};
 pub const MAX_CONFLICTS: u8 = 10;
 pub const RATE_LIMIT_INTERVAL: Duration = Duration::from_mins(1);
 
+/// What was lost longer ago is forgotten.
+const LATELY: Duration = Duration::from_mins(10);
+
 /// After a store or a kernel that refused.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -170,7 +173,7 @@ impl FloatingIp {
         let is_free = |address: &Ipv4Addr| !look.taken.contains_key(address);
         let free: VecDeque<_> = look.all.iter().copied().filter(is_free).collect();
         if free.is_empty() {
-            self.nothing_free(all_taken(&look.all));
+            self.nothing_free(all_taken(&look.all, &look.taken));
         } else {
             self.claim(Goal::Free, free);
         }
@@ -182,17 +185,11 @@ impl FloatingIp {
             return;
         };
         let address = claim.address;
-        self.lost = self.lost.saturating_add(1);
+        let too_many = self.count_lost(to);
         match goal {
+            Goal::Free if too_many => {}
             Goal::Free if rest.is_empty() => {
                 self.nothing_free(format!("the last free address, {address}, went to {to}"));
-            }
-            Goal::Free if self.lost >= MAX_CONFLICTS => {
-                // RFC 5227, section 2.1.1: then no more than one attempt a minute.
-                self.nothing_free(format!(
-                    "{} claims were lost in a row, the last to {to}",
-                    self.lost
-                ));
             }
             Goal::Free => self.claim(goal, rest),
             // What is held stays held.
@@ -202,6 +199,25 @@ impl FloatingIp {
             }
             Goal::Again(_) => self.record(None, None),
         }
+    }
+
+    /// RFC 5227, section 2.1.1: after so many, no more than one attempt a minute. True: it is so far.
+    pub(super) fn count_lost(&mut self, to: MacAddr) -> bool {
+        let lately = self.lost > 0 && self.now < self.lost_last + LATELY;
+        self.lost = if lately {
+            self.lost.saturating_add(1)
+        } else {
+            1
+        };
+        self.lost_last = self.now;
+        let too_many = self.lost >= MAX_CONFLICTS;
+        if too_many {
+            let lost = self.lost;
+            self.nothing_free(format!(
+                "{lost} addresses were lost to others lately, the last one to {to}"
+            ));
+        }
+        too_many
     }
 
     /// Nothing is had on this way; later again.
@@ -255,7 +271,6 @@ impl FloatingIp {
         match (&self.search, result) {
             (Some(Search::Add(claimed)), Ok(())) if *claimed == address => {
                 self.search = None;
-                self.lost = 0;
                 self.trouble = None;
                 let before = self.hold.replace(Hold::claimed(address, self.now));
                 self.place.note(address);
@@ -280,13 +295,19 @@ impl FloatingIp {
     }
 }
 
-fn all_taken(all: &[Ipv4Addr]) -> String {
-    match all {
-        [] => "there is no address to take".to_owned(),
-        [only] => format!("{only} is in use; set another one, or let more be looked at"),
-        [first, .., last] => format!(
-            "all {} addresses from {first} to {last} are in use; set one, or let more be looked at",
-            all.len()
-        ),
-    }
+fn all_taken(all: &[Ipv4Addr], taken: &BTreeMap<Ipv4Addr, MacAddr>) -> String {
+    let (Some(first), Some(last), Some(by)) = (all.first(), all.last(), taken.values().next())
+    else {
+        return "there is no address to take".to_owned();
+    };
+    let what = match all.len() {
+        1 => format!("{first} is in use by {by}"),
+        count if taken.values().all(|other| other == by) => {
+            format!(
+                "{by} answers for all {count} addresses from {first} to {last}, as a router with proxy ARP does"
+            )
+        }
+        count => format!("all {count} addresses from {first} to {last} are in use"),
+    };
+    format!("{what}; set one, or let more be looked at")
 }

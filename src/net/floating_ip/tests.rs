@@ -299,17 +299,24 @@ fn is_had_within_eight_seconds() {
 #[test]
 fn all_taken_is_said_and_tried_again_every_minute() {
     let taken: Vec<_> = (3..=22).map(at).collect();
-    let mut host = Host::new(auto()).with(&taken).settle();
+    let mut host = Host::new(auto()).with(&taken);
+    host.neighbours[0].1 = MacAddr::new([2, 0, 0, 0, 0, 0xdd]);
+    host.pass(seconds(20));
     host.holds_nothing(FloatingState::NoneFree);
-    assert!(
-        host.text()
-            .contains("all 20 addresses from 192.168.77.3 to 192.168.77.22"),
-        "{}",
-        host.text()
-    );
+    let said = "all 20 addresses from 192.168.77.3 to 192.168.77.22 are in use";
+    assert!(host.text().contains(said), "{}", host.text());
     host.neighbours.pop();
     host.pass(RATE_LIMIT_INTERVAL);
     host.holds(at(22));
+}
+
+#[test]
+fn one_that_answers_for_all_is_named() {
+    let taken: Vec<_> = (3..=22).map(at).collect();
+    let host = Host::new(auto()).with(&taken).settle();
+    host.holds_nothing(FloatingState::NoneFree);
+    let said = "02:00:00:00:00:ee answers for all 20 addresses";
+    assert!(host.text().contains(said), "{}", host.text());
 }
 
 #[test]

@@ -99,6 +99,23 @@ fn that_goes_on_lets_it_go_where_that_is_configured() {
     host.holds_nothing(FloatingState::Released);
 }
 
+/// Somebody goes after whatever we take: the record is not written, and the wire not asked, without end.
+#[test]
+fn with_everything_ends_in_one_attempt_a_minute() {
+    let mut host = holding(auto());
+    for _ in 0..3600 {
+        host.pass(seconds(1));
+        if let Some(address) = host.machine.address() {
+            host.hear(&claims(address));
+        }
+    }
+    let adds = host
+        .done
+        .iter()
+        .filter(|output| matches!(output, Output::Add(_)));
+    assert!(adds.count() <= 70);
+}
+
 #[test]
 fn with_nowhere_to_go_lets_it_go() {
     let mut host = holding(auto());

@@ -89,7 +89,8 @@ fn after_ten_lost_claims_it_tries_once_a_minute() {
     }
     host.holds_nothing(FloatingState::NoneFree);
     assert!(
-        host.text().contains("10 claims were lost in a row"),
+        host.text()
+            .contains("10 addresses were lost to others lately"),
         "{}",
         host.text()
     );
