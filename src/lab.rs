@@ -26,8 +26,8 @@ mod wait;
 
 use std::{net::Ipv4Addr, process::Command, time::Duration};
 
+pub use self::dragonfly::Dragonfly;
 pub use capture::Capture;
-pub use dragonfly::Dragonfly;
 pub use error::LabError;
 pub use foreign::{Foreign, ForeignServer, Lease};
 pub use net::{Host, Netns};
