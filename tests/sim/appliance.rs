@@ -22,7 +22,7 @@ use dragonfly::net::tftp::packet::Packet;
 use dragonfly::net::tftp::session::{self, Bounds, Fate, Session};
 use dragonfly::net::tftp::table::{Entry, Table};
 use dragonfly::net::tftp::{Embedded, Limits, packet};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::machine::Got;
@@ -64,7 +64,9 @@ pub struct Appliance {
     link: LinkName,
     pub disk: Disk,
     /// What our clock says beyond the time that went by; it jumps.
-    pub skew: Timestamp,
+    skew: Timestamp,
+    /// When it jumped last.
+    pub jumped: Time,
     pub engine: Engine,
     transfers: Table<Transfer>,
     next_port: u16,
@@ -93,6 +95,7 @@ impl Appliance {
             link: "eth0".parse().expect("a name"),
             disk: Disk::default(),
             skew: start,
+            jumped: Duration::ZERO,
             engine: Engine::new(),
             transfers: Table::new(Limits::default()),
             next_port: FIRST_PORT,
@@ -109,12 +112,16 @@ impl Appliance {
         self.skew.checked_add(now).expect("a time")
     }
 
+    pub fn jump(&mut self, by: SignedDuration, now: Time) {
+        self.skew = self.skew.checked_add(by).expect("a time");
+        self.jumped = now;
+    }
+
     /// The process ends without a word, and begins anew with what is durable.
     pub fn crash(&mut self, now: Time) {
         self.engine = Engine::new();
         let leases = self.disk.leases.values().cloned();
-        self.engine
-            .load_leases(self.skew.checked_add(now).expect("a time"), leases);
+        self.engine.load_leases(self.clock(now), leases);
         self.transfers = Table::new(Limits::default());
         self.traces.clear();
         self.peers = Peers::default();

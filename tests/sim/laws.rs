@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use dragonfly::model::network::Serve;
+use dragonfly::model::network::{Holder, Serve};
 use dragonfly::model::{MacAddr, Rung};
 use dragonfly::net::dhcp::Reply;
-use dragonfly::net::dhcp::packet::{Kind as Message, Packet};
+use dragonfly::net::dhcp::packet::{Kind as Message, Op, Packet, code};
 use dragonfly::net::dhcp::server::book::MAX_HOLDS;
 use dragonfly::net::dhcp::{ladder, staple};
 use dragonfly::net::tftp::Limits;
+use jiff::SignedDuration;
 
 use crate::appliance::{self, Appliance};
 use crate::firmware::Kind;
@@ -72,15 +74,13 @@ impl Laws {
         let Some(seat) = seats.iter().find(|seat| seat.machine.mac == mac) else {
             return self.break_with("we answer somebody who is not there");
         };
-        if packet.op == dragonfly::net::dhcp::packet::Op::Request {
+        if packet.op == Op::Request {
             return self.relays(&packet, scenario, seat);
         }
         let file = talk::file(&packet);
         if seat.machine.speaks == Kind::Ipxe && !file.is_empty() && !file.starts_with("http://") {
             // What was under way when the machine went on from firmware to iPXE is no fault.
-            let fresh = packet
-                .options
-                .get(dragonfly::net::dhcp::packet::code::BOOT_FILE);
+            let fresh = packet.options.get(code::BOOT_FILE);
             if fresh.is_some() && now > seat.on_at && self.is_of_ipxe(&packet, seat) {
                 self.break_with("iPXE is told to load iPXE");
             }
@@ -138,11 +138,21 @@ impl Laws {
         if packet.kind() != Some(Message::Ack) || packet.yiaddr.is_unspecified() {
             return;
         }
-        let holder = packet.mac();
-        let kept = appliance.disk.leases.get(&packet.yiaddr).is_some_and(|lease| {
-            let mine = matches!(&lease.holder, dragonfly::model::network::Holder::Client { mac, .. } if Some(*mac) == holder);
-            mine && lease.until > appliance.clock(now)
-        });
+        let seconds = packet.options.number(code::LEASE_TIME).unwrap_or(0);
+        let promised = SignedDuration::from_secs(i64::from(seconds) - 1);
+        let promised = appliance.clock(now).checked_add(promised).expect("a time");
+        let jumped = now.saturating_sub(appliance.jumped) < Duration::from_secs(1);
+        let kept = appliance
+            .disk
+            .leases
+            .get(&packet.yiaddr)
+            .is_some_and(|lease| {
+                let holder = match &lease.holder {
+                    Holder::Client { mac, .. } => Some(*mac),
+                    Holder::Stranger => None,
+                };
+                holder == packet.mac() && (jumped || lease.until >= promised)
+            });
         if !kept {
             self.break_with("a lease is acknowledged that is not durable");
         }

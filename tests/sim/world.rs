@@ -333,7 +333,7 @@ impl World {
         let by = i64::try_from(self.dice.below(86_400)).unwrap_or(0);
         let by = SignedDuration::from_secs(if self.dice.percent(50) { by } else { -by });
         self.tell(|| format!("our clock jumps by {by:?}"));
-        self.appliance.skew = self.appliance.skew.checked_add(by).expect("a time");
+        self.appliance.jump(by, self.now);
     }
 
     fn crash(&mut self) {
