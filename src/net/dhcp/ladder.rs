@@ -370,7 +370,8 @@ impl Climb {
     }
 
     /// Takes the next attempt to its rung, once. A rung that worked before is left at the second failure in a row: a
-    /// cable was out, or somebody pressed a key.
+    /// cable was out, or somebody pressed a key. So is stapling, where a client took the real server's own offer: it
+    /// comes first as long as we know none to send at once, which is from the second attempt on.
     fn judge(&mut self, rungs: &BTreeSet<Rung>) -> Option<Verdict> {
         let attempt = self.attempt.as_mut()?;
         if attempt.judged || attempt.fetched {
@@ -389,7 +390,9 @@ impl Climb {
             return verdict(Some(failed));
         }
         self.failures = self.failures.saturating_add(1);
-        if self.worked == Some(failed) && self.failures < 2 && rungs.contains(&failed) {
+        let outrun = failed == Rung::Staple && cause == Cause::Ignored;
+        let stays = self.worked == Some(failed) || outrun;
+        if stays && self.failures < 2 && rungs.contains(&failed) {
             return verdict(Some(failed));
         }
         self.failures = 0;

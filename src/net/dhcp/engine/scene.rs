@@ -74,7 +74,7 @@ impl Scene<'_> {
             }
             Some(_) => {
                 let text = format!(
-                    "{cause}; rung {failed} worked before and stays. The snippet '{}' may cure it",
+                    "{cause}; the next boot takes rung {failed} again. The snippet '{}' may cure it",
                     cause.snippet()
                 );
                 self.trace(mac, Mark::Stopped, text, "nothing was fetched");

@@ -112,6 +112,25 @@ fn a_rung_that_worked_is_left_at_the_second_failure_in_a_row() {
     assert_eq!(rungs, [Rung::Proxy, Rung::Proxy, Rung::Binl, Rung::Proxy]);
 }
 
+/// Firmware that takes the first offer took the real server's on its first attempt at stapling, and the ladder began
+/// anew: the offer that was remembered for it was never sent, or three boots later.
+#[test]
+fn stapling_has_a_second_attempt_where_the_real_server_was_faster() {
+    let mut ladder = Ladder::default();
+    let mut rungs = Vec::new();
+    for attempt in 0..4 {
+        let asked = (u64::from(attempt) * 100, attempt, 0);
+        let (rung, verdict) = ask(&mut ladder, &EDK2_X64, &Rung::ALL, asked);
+        rungs.extend(rung);
+        assert!(verdict.is_none_or(|verdict| verdict.next.is_some()));
+        ladder.note(EDK2_X64.mac(), after(asked.0 + 1), |facts| {
+            facts.requested = true;
+        });
+    }
+    let climbed = [Rung::Proxy, Rung::Binl, Rung::Staple, Rung::Staple];
+    assert_eq!(rungs, climbed);
+}
+
 #[test]
 fn a_late_fetch_counts_for_the_rung_that_it_began_on() {
     let mut ladder = Ladder::default();
