@@ -481,3 +481,22 @@ async fn a_boot_that_stopped_tells_why_and_what_to_paste() {
     round_trip::<dragonfly::api::Trace>(&place, &format!("/api/v1/seen/{MAC}/trace")).await;
     place.stop().await;
 }
+
+#[tokio::test]
+async fn the_page_shows_links_and_who_asked_and_escapes_what_they_say() {
+    let place = Place::new().await;
+    assert!(place.get("/").await.body.contains("net.links = "));
+    let mut link = served(&place);
+    link.floating.warning = Some("<b>it lies in a pool".into());
+    place.core.wire().publish(link);
+    place.core.seen().note(Sighting {
+        vendor: "<script>alert(1)".into(),
+        ..seen(&place)
+    });
+    let page = place.get("/").await.body;
+    assert!(page.contains("proxy at <code>10.0.0.9</code>"), "{page}");
+    assert!(page.contains("UEFI x64") && page.contains("dragonfly machine approve 52:54:"));
+    assert!(page.contains("&lt;b&gt;it lies") && page.contains("&lt;script&gt;alert("));
+    assert!(!page.contains("<script") && !page.contains("<b>it"));
+    place.stop().await;
+}

@@ -118,10 +118,11 @@ async fn follow(
         match client.read::<Trace>(ask).await {
             Ok(next) => {
                 // A daemon that was restarted counts anew.
-                let restarted = next.steps.is_empty() && next.state == "unseen" && trace.last > 0;
+                let restarted = next.last < trace.last || next.state == "unseen";
                 trace = next;
                 if restarted {
                     trace.last = 0;
+                    trace.steps.clear();
                 }
                 pause = PULSE;
             }

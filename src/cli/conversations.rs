@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use test_case::test_case;
 
 use super::args::{self, Command};
-use super::canned::{
-    Answer, Canned, event, list, machine, network, ok, problem, receipt, status, step, trace,
-};
+use super::canned::{Answer, Canned, event, list, machine, ok, problem, receipt, status};
 use super::failure::Failure;
 use super::out::Screen;
 use super::out::paper::{Paper, screen, screen_with};
@@ -196,7 +194,7 @@ async fn each_sort_of_problem_has_its_exit_code(code: &str, exit: u8) {
 
 #[tokio::test]
 async fn no_word_of_the_wire_commands_the_terminal() {
-    let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\r\n\u{202e}x";
+    let evil = EVIL;
     let mut vile = shelf()[1].clone();
     poison(&mut vile, evil);
     let mut happened = event("e1", evil);
@@ -211,29 +209,6 @@ async fn no_word_of_the_wire_commands_the_terminal() {
     poison(&mut told, evil);
     let conflict = json!({ "id": evil, "mac": evil, "first_seen": evil, "last_seen": evil, "claims": [
         { "anchor": evil, "machine": evil, "machine_name": evil }, { "anchor": evil, "machine": "b", "machine_name": evil }] });
-    let mut wire = network(
-        "eth0",
-        json!({ "loaders": { evil: evil }, "reservations": { evil: evil },
-        "pool": "a", "router": "a", "dns": ["a"], "domain": "a" }),
-    );
-    let mut boot = trace(
-        "stopped",
-        vec![step(1, 0, "dhcp", "discover", "a")],
-        json!({}),
-    );
-    poison(&mut wire, evil);
-    poison(&mut boot, evil);
-    boot["steps"][0]["why"] = json!(evil);
-    boot["diagnosis"] = json!({ "kind": evil, "cause": evil, "what_to_do": [evil], "snippets": [
-        { "topic": evil, "product": evil, "title": evil, "text": evil }] });
-    let floating = json!({ "link": evil, "want": evil, "scan": 1, "on_conflict": evil, "state": evil,
-        "address": evil, "since": evil, "text": evil, "warning": evil });
-    let scan =
-        json!({ "link": evil, "addresses": [{ "address": evil, "found": evil, "by": evil }] });
-    let lease = json!({ "link": evil, "address": evil, "mac": evil, "client_id": evil, "hostname": evil,
-        "machine": evil, "until": evil });
-    let seen = json!({ "mac": evil, "link": evil, "first": evil, "last": evil, "platform": evil, "arch": 1,
-        "vendor": evil, "uuid": evil, "hostname": evil, "address": evil, "asked": 1, "waiting": true });
     let setting = json!({ "key": evil, "value": evil, "default": evil, "set": true, "version": 1, "help": evil, "example": evil });
     let daemon = Canned::new([
         list(vec![vile.clone()], None),
@@ -248,13 +223,6 @@ async fn no_word_of_the_wire_commands_the_terminal() {
         list(vec![setting.clone()], None),
         ok(setting),
         list(vec![json!({ "tag": evil, "machines": 1 })], None),
-        list(vec![wire.clone()], None),
-        ok(wire),
-        list(vec![floating], None),
-        ok(scan),
-        list(vec![lease], None),
-        list(vec![seen], None),
-        ok(boot),
         problem(
             "conflict",
             409,
@@ -275,23 +243,24 @@ async fn no_word_of_the_wire_commands_the_terminal() {
         "settings list",
         "settings get x",
         "tags",
-        "network list",
-        "network show x",
-        "net floating-ip show",
-        "net floating-ip scan x",
-        "net leases",
-        "machine seen",
-        "boot trace x --snippet all",
         "machine unlock x",
     ] {
         let said = said(line, &daemon, 200).await;
-        let bad = said
-            .chars()
-            .find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
-        assert_eq!(bad, None, "{line}: {said:?}");
-        assert!(!said.is_empty());
+        tame(line, &said);
     }
-    assert_eq!(daemon.asked().len(), 20);
+    assert_eq!(daemon.asked().len(), 13);
+}
+
+/// A title for the window, a cleared screen, a colour in one byte, a line's end and text that runs backwards.
+const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\r\n\u{202e}x";
+
+#[track_caller]
+fn tame(line: &str, said: &str) {
+    let bad = said
+        .chars()
+        .find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
+    assert_eq!(bad, None, "{line}: {said:?}");
+    assert!(!said.is_empty());
 }
 
 /// Every text in it becomes the evil one, but those that have a meaning here.

@@ -2,6 +2,7 @@
 //! It changes nothing.
 
 mod checks;
+mod network;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,22 @@ pub struct Facts {
     pub socket: PathBuf,
     pub socket_mode: u32,
     pub socket_group: String,
+    /// The links that `net.links` names.
+    pub links: Vec<String>,
+    pub http_port: u16,
+    /// The folder with the boot loaders.
+    pub loaders: PathBuf,
+    /// Those that should be there and are not.
+    pub lacking: Vec<Lacking>,
+}
+
+/// A boot loader that is not there.
+#[derive(Clone, Debug)]
+pub struct Lacking {
+    pub name: String,
+    /// The kind of machine that it is for.
+    pub platform: String,
+    pub remedy: String,
 }
 
 /// How `main` lets this room ask for them.

@@ -20,7 +20,7 @@ use crate::api::{List, Network, Status};
 const NETWORKS: &str = "/api/v1/networks";
 
 const COLUMNS: [Column; 7] = [
-    Column::new("LINK", 0, 5),
+    Column::new("LINK", 0, 8),
     Column::new("SERVES", 0, 10),
     Column::new("AT", 2, 11),
     Column::new("FLOATING IP", 3, 11),

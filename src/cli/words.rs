@@ -18,15 +18,13 @@ pub fn nearest(name: &str, fields: &'static [Field]) -> Option<&'static Field> {
 /// There is no such field.
 pub fn unknown(what: &str, name: &str, fields: &'static [Field]) -> Failure {
     let failure = Failure::usage(format!("{what} has no field '{name}' that can be set"));
-    match nearest(name, fields) {
-        Some((typed, _, example)) => failure
+    if let Some((typed, _, example)) = nearest(name, fields) {
+        return failure
             .field(name, *example)
-            .hint(format!("did you mean {typed}?")),
-        None => {
-            let names: Vec<_> = fields.iter().map(|(typed, ..)| *typed).collect();
-            failure.hint(format!("fields: {}", names.join(", ")))
-        }
+            .hint(format!("did you mean {typed}?"));
     }
+    let names: Vec<_> = fields.iter().map(|(typed, ..)| *typed).collect();
+    failure.hint(format!("fields: {}", names.join(", ")))
 }
 
 /// A word that is no pair.

@@ -3,6 +3,7 @@
 use super::args::{
     ConfigArgs, ConfigCommand, DemoArgs, Flags, ServerArgs, StoreArgs, StoreCommand,
 };
+use super::plane;
 use crate::cli::args::{self as typed, local};
 use crate::cli::doctor::Facts;
 use crate::core::config::{Config, Environment, keys};
@@ -87,6 +88,10 @@ pub fn facts(typed: &typed::Doctor) -> Facts {
             socket: config.socket.path.clone(),
             socket_mode: config.socket.mode,
             socket_group: config.socket.group.clone(),
+            links: config.net.links.iter().map(ToString::to_string).collect(),
+            http_port: config.net.http_port,
+            loaders: config.loaders.clone(),
+            lacking: plane::lacking(&config),
         },
         Err(errors) => Facts {
             config_file: flags.config,
@@ -96,6 +101,10 @@ pub fn facts(typed: &typed::Doctor) -> Facts {
             socket: default("socket.path").into(),
             socket_mode: 0o660,
             socket_group: default("socket.group"),
+            links: Vec::new(),
+            http_port: default("net.http_port").parse().unwrap_or(3080),
+            loaders: default("boot.loaders").into(),
+            lacking: Vec::new(),
         },
     }
 }

@@ -20,6 +20,7 @@ use crate::boot::files::Files;
 use crate::boot::http::Plane;
 use crate::boot::ipxe::Scripts;
 use crate::boot::loaders;
+use crate::cli::doctor::Lacking;
 use crate::core::config::Config;
 use crate::core::{Call, Clock, Command, Core, SystemClock};
 use crate::model::network::Held;
@@ -103,6 +104,24 @@ fn tell_lacks(files: &Files, own: &std::path::Path) {
             tracing::warn!(platform = %lack.platform, loader = lack.name, remedy = lack.remedy, "boot loader is missing");
         }
     }
+}
+
+/// The same, for `doctor`.
+pub(super) fn lacking(config: &Config) -> Vec<Lacking> {
+    let Ok(scripts) = Scripts::new() else {
+        return Vec::new();
+    };
+    let own = config.data.join(OWN_FILES);
+    let files = Files::new(own.clone(), vec![config.loaders.clone()], scripts);
+    let lacks = loaders::lacks(&own, |name| files.has(name)).into_iter();
+    let lacks = lacks.filter(|lack| lack.from == loaders::Supplier::Package);
+    lacks
+        .map(|lack| Lacking {
+            name: lack.name,
+            platform: lack.platform.to_string(),
+            remedy: lack.remedy,
+        })
+        .collect()
 }
 
 impl Advice for Adviser {

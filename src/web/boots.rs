@@ -1,7 +1,5 @@
 //! How machines boot: orders for one boot, loaders, traces, and who was seen on the wire.
 
-use std::borrow::Cow;
-
 use axum::body::Body;
 use axum::http::Response;
 
@@ -11,9 +9,9 @@ use super::{Web, nearest, view};
 use crate::api;
 use crate::core::Command;
 use crate::model::boot::LoaderChoice;
-use crate::model::network::{LinkName, NetworkConfig};
+use crate::model::network::LinkName;
 use crate::model::snippets::Server;
-use crate::model::trace::{Scene, diagnose};
+use crate::model::trace::{Diagnosis, Scene, Step, diagnose};
 use crate::model::{Arch, MacAddr, Machine, Once};
 
 pub async fn order(ask: Ask) -> Result<Response<Body>, Fault> {
@@ -65,66 +63,69 @@ pub async fn approve(ask: Ask) -> Result<Response<Body>, Fault> {
 
 pub fn trace_of_machine(ask: &Ask) -> Result<Response<Body>, Fault> {
     let (machine, _) = ask.machine()?;
-    let macs = &machine.identity.all_macs;
-    trace(ask, Some(&machine), macs.iter().copied().collect())
+    trace(ask, Some(&machine), &machine.identity.all_macs)
 }
 
 /// Also of a machine that is registered: its card may have been seen before that, or be asked for alone.
 pub fn trace_of_mac(ask: &Ask) -> Result<Response<Body>, Fault> {
     let mac = mac(ask)?;
     let machine = ask.web.core().machine_by_mac(mac)?;
-    trace(ask, machine.as_deref(), vec![mac])
+    trace(ask, machine.as_deref(), &[mac])
 }
 
 /// The diagnosis looks at all steps that are held, also at those that the caller has.
-fn trace(
-    ask: &Ask,
-    machine: Option<&Machine>,
-    macs: Vec<MacAddr>,
-) -> Result<Response<Body>, Fault> {
-    let core = ask.web.core();
+fn trace(ask: &Ask, machine: Option<&Machine>, macs: &[MacAddr]) -> Result<Response<Body>, Fault> {
     let after = after(ask)?;
-    let mut steps: Vec<_> = macs
-        .iter()
-        .flat_map(|mac| core.traces().steps(*mac, 0))
-        .collect();
+    let traces = ask.web.core().traces();
+    let mut steps: Vec<_> = macs.iter().flat_map(|mac| traces.steps(*mac, 0)).collect();
     steps.sort_by_key(|(number, _)| *number);
     let all: Vec<_> = steps.iter().map(|(_, step)| step.clone()).collect();
-    let link = all.iter().rev().find_map(|step| step.link.clone());
-    let arch = arch(&ask.web, machine, &macs);
-    let config = match &link {
-        Some(link) => core.network(link)?.0.config.clone(),
-        None => NetworkConfig::default(),
-    };
-    let server = link.as_ref().and_then(|link| server(&ask.web, link));
-    let scene = Scene {
-        network: &config,
-        server: server.as_ref(),
-        arch,
-    };
-    let found = diagnose(&all, core.clock().now(), &scene);
-    let name: Cow<'_, str> = match (machine, macs.first()) {
-        (Some(machine), _) => machine.name().into(),
-        (None, Some(mac)) => mac.to_string().into(),
-        (None, None) => "".into(),
-    };
-    let fresh: Vec<_> = steps.iter().filter(|(number, _)| *number > after).collect();
+    let found = diagnosis(&ask.web, machine, macs, &all)?;
+    let state = view::state_of(&all, found.as_ref());
+    let name = machine.map(|machine| machine.name().to_owned());
+    let mac = macs.first().map(ToString::to_string).unwrap_or_default();
+    let found = found.map(|found| {
+        let name = name.as_deref().unwrap_or(&mac);
+        view::diagnosis(found, name, &mac)
+    });
+    let fresh = steps.iter().filter(|(number, _)| *number > after);
     json(&api::Trace {
-        machine: machine.map(|machine| machine.name().to_owned()),
         machine_id: machine.map(|machine| machine.id.to_string()),
         macs: macs.iter().map(ToString::to_string).collect(),
-        last: fresh.last().map_or(after, |(number, _)| *number),
-        steps: fresh.into_iter().map(view::step).collect(),
-        state: view::state_of(&all, found.as_ref()).into(),
-        diagnosis: found.map(|found| view::diagnosis(found, &name, macs.first())),
+        // Of a ring that was dropped or begun anew there may be nothing that comes after it.
+        last: steps.last().map_or(after, |(number, _)| *number),
+        steps: fresh.map(view::step).collect(),
+        state: state.into(),
+        diagnosis: found,
+        machine: name,
     })
+}
+
+/// Why it stopped, if it did, under the rules of the network that it was seen on last.
+fn diagnosis(
+    web: &Web,
+    machine: Option<&Machine>,
+    macs: &[MacAddr],
+    steps: &[Step],
+) -> Result<Option<Diagnosis>, Fault> {
+    let core = web.core();
+    let link = steps.iter().rev().find_map(|step| step.link.as_ref());
+    let network = link.map(|link| core.network(link)).transpose()?;
+    let config = network.map(|(network, _)| network.config.clone());
+    let server = link.and_then(|link| server(web, link));
+    let scene = Scene {
+        network: &config.unwrap_or_default(),
+        server: server.as_ref(),
+        arch: arch(web, machine, macs),
+    };
+    Ok(diagnose(steps, core.clock().now(), &scene))
 }
 
 /// What its firmware said last.
 fn arch(web: &Web, machine: Option<&Machine>, macs: &[MacAddr]) -> Option<Arch> {
-    let seen = macs.iter().filter_map(|mac| web.core().seen().get(*mac));
-    let seen = seen.filter_map(|sighting| sighting.arch).next();
-    seen.or_else(|| machine.and_then(|machine| machine.boot.arch))
+    let mut seen = macs.iter().filter_map(|mac| web.core().seen().get(*mac));
+    let arch = seen.find_map(|sighting| sighting.arch);
+    arch.or_else(|| machine.and_then(|machine| machine.boot.arch))
 }
 
 /// Where machines on this link fetch from, as snippets name it.

@@ -13,10 +13,12 @@ use super::problem::Fault;
 use super::{Web, events, status};
 use crate::api::Status;
 use crate::core::{MachineFilter, Sort, SortBy};
-use crate::model::{Machine, StateKind};
+use crate::model::{Machine, Sighting, StateKind};
 
 /// As many machines as the page shows; the rest are counted.
 const MACHINES: usize = 100;
+/// As many machines on the wire as the page shows.
+const SEEN: usize = 20;
 /// As many events as the page shows.
 const EVENTS: usize = 20;
 const STYLE: &str = include_str!("assets/style.css");
@@ -62,6 +64,19 @@ struct Shown {
     lines: Vec<Line>,
     /// As many machines as are not among the rows.
     more: usize,
+    seen: Vec<Asked>,
+    /// As many as were seen and are not among `seen`.
+    more_seen: usize,
+}
+
+/// One that asked to boot and is not registered.
+#[derive(Debug, Serialize)]
+struct Asked {
+    mac: String,
+    platform: Option<String>,
+    says: String,
+    waiting: bool,
+    ago: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +123,9 @@ fn render(web: &Web) -> Result<String, Fault> {
         .map(|(at, text)| line(now, at, text))
         .collect();
     let more = page.total.saturating_sub(rows.len());
+    let seen = web.core().seen().list();
+    let more_seen = seen.len().saturating_sub(SEEN);
+    let seen = seen.into_iter().take(SEEN);
     let template = web
         .0
         .page
@@ -120,6 +138,8 @@ fn render(web: &Web) -> Result<String, Fault> {
         rows,
         lines,
         more,
+        seen: seen.map(|sighting| asked(now, sighting)).collect(),
+        more_seen,
     })));
     shown.map_err(|error| Fault::internal(&error))
 }
@@ -154,17 +174,36 @@ fn row(machine: &Machine) -> Row {
     }
 }
 
+fn asked(now: Timestamp, seen: Sighting) -> Asked {
+    // Of both, the name says more to a person.
+    let says = [seen.hostname, seen.vendor];
+    Asked {
+        mac: seen.mac.to_string(),
+        platform: seen.arch.map(|arch| arch.to_string()),
+        says: says
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default(),
+        waiting: seen.waiting,
+        ago: ago(now, seen.last),
+    }
+}
+
 fn line(now: Timestamp, at: Timestamp, text: String) -> Line {
-    let at_second = at.as_second();
-    let ago = match now.as_second().saturating_sub(at_second) {
+    let ago = ago(now, at);
+    let second = Timestamp::from_second(at.as_second());
+    let at = second.unwrap_or(at).to_string();
+    Line { at, ago, text }
+}
+
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    match now.as_second().saturating_sub(at.as_second()) {
         ..5 => "just now".into(),
         seconds @ 5..60 => format!("{seconds} s ago"),
         seconds @ 60..3600 => format!("{} min ago", seconds / 60),
         seconds @ 3600..86_400 => format!("{} h ago", seconds / 3600),
         seconds => format!("{} d ago", seconds / 86_400),
-    };
-    let at = Timestamp::from_second(at_second).unwrap_or(at).to_string();
-    Line { at, ago, text }
+    }
 }
 
 #[cfg(test)]

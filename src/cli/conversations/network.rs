@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use test_case::test_case;
 
-use super::{run, said};
+use super::{EVIL, poison, run, said, tame};
 use crate::cli::canned::{
     Answer, Canned, link, list, network, ok, problem, receipt, status, step, trace,
 };
@@ -29,12 +29,12 @@ fn networks() -> Vec<Value> {
     ]
 }
 
-fn floating(link: &str, state: &str, address: Value) -> Value {
+fn floating(link: &str, state: &str, address: Option<&str>) -> Value {
     json!({ "link": link, "want": "auto", "scan": 20, "on_conflict": "move", "state": state,
         "address": address, "since": "2026-11-21T11:00:00Z", "text": null, "warning": null })
 }
 
-fn sighting(mac: &str, more: Value) -> Value {
+fn sighting(mac: &str, more: &Value) -> Value {
     let mut seen = json!({
         "mac": mac, "link": "eth0", "first": "2026-11-21T11:50:00Z", "last": "2026-11-21T11:59:30Z",
         "platform": "UEFI x64", "arch": 7, "vendor": "PXEClient:Arch:00007:UNDI:003016",
@@ -49,14 +49,14 @@ fn sighting(mac: &str, more: Value) -> Value {
 fn wire() -> Vec<Value> {
     let nas = json!({ "waiting": true, "hostname": "nas", "address": "10.0.0.17", "asked": 120 });
     vec![
-        sighting("52:54:00:00:00:01", nas),
+        sighting("52:54:00:00:00:01", &nas),
         sighting(
             "52:54:00:00:00:02",
-            json!({ "platform": "UEFI arm64 by HTTP" }),
+            &json!({ "platform": "UEFI arm64 by HTTP" }),
         ),
         sighting(
             "52:54:00:00:00:03",
-            json!({ "platform": "unknown architecture 99" }),
+            &json!({ "platform": "unknown architecture 99" }),
         ),
     ]
 }
@@ -109,8 +109,8 @@ fn stopped() -> Value {
 #[test_case(160)]
 #[tokio::test]
 async fn what_is_on_the_wire_fits_the_terminal(width: usize) {
-    let held = floating("eth0", "held", json!("10.0.0.9"));
-    let mut none = floating("eth1", "none_free", json!(null));
+    let held = floating("eth0", "held", Some("10.0.0.9"));
+    let mut none = floating("eth1", "none_free", None);
     none["text"] =
         json!("all 20 addresses after 10.0.1.2 are in use; it is tried again every minute");
     let lease = json!({ "link": "eth0", "address": "10.0.0.100", "mac": "52:54:00:12:34:56", "client_id": null,
@@ -138,7 +138,7 @@ async fn what_is_on_the_wire_fits_the_terminal(width: usize) {
     for (line, answer) in conversations {
         let daemon = Canned::new([answer]);
         let said = said(line, &daemon, width).await;
-        all += &format!("$ dragonfly {line}\n{said}\n");
+        all.push_str(&["$ dragonfly ", line, "\n", &said, "\n"].concat());
     }
     let unbroken = |line: &&str| !line.contains("dragonfly ");
     let wide = all
@@ -147,6 +147,55 @@ async fn what_is_on_the_wire_fits_the_terminal(width: usize) {
         .find(|line| columns(line) > width);
     assert_eq!(wide, None);
     insta::assert_snapshot!(format!("wire_{width}"), all);
+}
+
+#[tokio::test]
+async fn no_word_of_the_wire_commands_the_terminal() {
+    let evil = EVIL;
+    let pairs = json!({ "loaders": { evil: evil }, "reservations": { evil: evil }, "pool": "a", "router": "a",
+        "dns": ["a"], "domain": "a" });
+    let mut wire = network("eth0", pairs);
+    let mut held = floating("eth0", "held", Some("a"));
+    let found = json!([{ "address": "a", "found": "a", "by": "a" }]);
+    let mut scan = json!({ "link": "a", "addresses": found });
+    let mut lease = json!({ "link": "a", "address": "a", "mac": "a", "client_id": "a", "hostname": "a",
+        "machine": "a", "until": "a" });
+    let mut seen = sighting(
+        "a",
+        &json!({ "waiting": true, "hostname": "a", "address": "a" }),
+    );
+    let mut boot = stopped();
+    boot["steps"][0]["why"] = json!("a");
+    for told in [
+        &mut wire, &mut held, &mut scan, &mut lease, &mut seen, &mut boot,
+    ] {
+        poison(told, evil);
+    }
+    held["warning"] = json!(evil);
+    held["text"] = json!(evil);
+    let daemon = Canned::new([
+        list(vec![wire.clone()], None),
+        ok(wire),
+        list(vec![held], None),
+        ok(scan),
+        list(vec![lease], None),
+        list(vec![seen], None),
+        ok(boot.clone()),
+        ok(boot),
+    ]);
+    for line in [
+        "network list",
+        "network show x",
+        "net floating-ip show",
+        "net floating-ip scan x",
+        "net leases",
+        "machine seen",
+        "boot trace x",
+        "boot trace x --snippet all",
+    ] {
+        tame(line, &said(line, &daemon, 200).await);
+    }
+    assert_eq!(daemon.asked().len(), 8);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{Gid, Group, Uid, User};
 
-use super::{Facts, Finding};
+use super::{Facts, Finding, network};
 use crate::api::Status;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
@@ -30,7 +30,7 @@ pub async fn all(facts: &Facts, client: &mut Client, now: Timestamp) -> Vec<Find
     let folder = file.and_then(Path::parent).filter(|_| !facts.data_named);
     let data = folder.unwrap_or(&facts.data);
     let demo = status.is_some_and(|status| status.mode == "demo");
-    vec![
+    let mut findings = vec![
         daemon(&asked, &place),
         version(status),
         store(status, file),
@@ -40,7 +40,9 @@ pub async fn all(facts: &Facts, client: &mut Client, now: Timestamp) -> Vec<Find
         space(data, demo),
         config(facts),
         clock(status, now),
-    ]
+    ];
+    findings.extend(network::all(facts, status).await);
+    findings
 }
 
 /// The socket that was asked or named, else the one that the daemon says it has.

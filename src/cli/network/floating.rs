@@ -119,16 +119,15 @@ async fn show(link: Option<&str>, client: &mut Client, screen: &mut Screen) -> R
 }
 
 async fn scan(link: Option<&str>, client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
-    let links = match link {
-        Some(link) => vec![link.to_owned()],
-        None => {
-            let status = client.status().await?;
-            if status.links.is_empty() && !screen.json {
-                screen.line("No network is served, so there is nothing to look at.")?;
-                return nothing_served(&status, screen);
-            }
-            status.links.into_iter().map(|link| link.name).collect()
+    let links = if let Some(link) = link {
+        vec![link.to_owned()]
+    } else {
+        let status = client.status().await?;
+        if status.links.is_empty() && !screen.json {
+            screen.line("No network is served, so there is nothing to look at.")?;
+            return nothing_served(&status, screen);
         }
+        status.links.into_iter().map(|link| link.name).collect()
     };
     let mut scans: Vec<Scan> = Vec::new();
     for link in &links {

@@ -128,28 +128,8 @@ impl Edit {
         let Some((_, field, example)) = FIELDS.iter().find(|(typed, ..)| *typed == known) else {
             return Err(words::unknown("a network", name, &FIELDS));
         };
-        let pair = || {
-            value.rsplit_once('=').ok_or_else(|| {
-                Failure::usage(format!("{known} takes two things with a '=' between"))
-                    .field(known, *example)
-            })
-        };
-        match known {
-            "loader" => {
-                let (vendor, loader) = pair()?;
-                let loader = (!loader.is_empty()).then(|| loader.to_owned());
-                let first = self.loaders.insert(canonical(vendor), loader).is_none();
-                return once(first, &format!("loader of {vendor}"));
-            }
-            "reserve" | "unreserve" => {
-                let (mac, address) = match known {
-                    "reserve" => pair().map(|(mac, address)| (mac, Some(address.to_owned())))?,
-                    _ => (value, None),
-                };
-                let first = self.reservations.insert(canonical(mac), address).is_none();
-                return once(first, &format!("reservation of {mac}"));
-            }
-            _ => {}
+        if matches!(known, "loader" | "reserve" | "unreserve") {
+            return self.pair(known, value, example);
         }
         let value = match known {
             "rungs" | "dns" => json!(words::list(value)),
@@ -160,12 +140,31 @@ impl Edit {
             }
             "lease" => json!(seconds(value)?),
             "floating.scan" => value
-                .parse::<u64>()
-                .map_or_else(|_| json!(value), |n| json!(n)),
+                .parse()
+                .map_or_else(|_| json!(value), |n: u64| json!(n)),
             _ => json!(value),
         };
         let first = self.fields.insert((*field).to_owned(), value).is_none();
         once(first, known)
+    }
+
+    /// One loader or one reservation, put there or taken off.
+    fn pair(&mut self, known: &str, value: &str, example: &str) -> Result<(), Failure> {
+        let (octets, meant) = if known == "unreserve" {
+            (value, "")
+        } else {
+            value.rsplit_once('=').ok_or_else(|| {
+                Failure::usage(format!("{known} takes two things with a '=' between"))
+                    .field(known, example)
+            })?
+        };
+        let (all, what) = match known {
+            "loader" => (&mut self.loaders, "the loader of"),
+            _ => (&mut self.reservations, "the reservation of"),
+        };
+        let meant = (!meant.is_empty()).then(|| meant.to_owned());
+        let first = all.insert(canonical(octets), meant).is_none();
+        once(first, &format!("{what} {octets}"))
     }
 }
 

@@ -61,19 +61,19 @@ pub fn network(fields: &BTreeMap<String, Value>) -> Result<NetworkPatch, Fault> 
 fn set(patch: &mut NetworkPatch, given: &Given<'_>) -> Result<(), Fault> {
     match given.field {
         "admit" => patch.admit = Some(given.choice(&["open", "approve", "known"])?),
-        "dns" => patch.dns = Some(given.each(|given| given.address())?),
+        "dns" => patch.dns = Some(given.each(address)?),
         "domain" => patch.domain = Some(given.clearable(Given::text)?),
         "floating" => patch.floating = Some(given.text()?),
         "idle" => patch.idle = Some(given.choice(&["local", "silence"])?),
         "lease_seconds" => patch.lease_seconds = Some(given.number()?),
-        "loaders" => patch.loaders = Some(given.pairs::<Oui, _>(|given| given.loader())?),
+        "loaders" => patch.loaders = Some(given.pairs::<Oui, _>(loader)?),
         "on_conflict" => patch.on_conflict = Some(given.choice(&["move", "release"])?),
         "pool" => patch.pool = Some(given.clearable(Given::text)?),
         "reservations" => {
-            patch.reservations = Some(given.pairs::<MacAddr, _>(|given| given.address())?);
+            patch.reservations = Some(given.pairs::<MacAddr, _>(address)?);
         }
-        "router" => patch.router = Some(given.clearable(|given| given.address())?),
-        "rungs" => patch.rungs = Some(given.each(|given| given.rung())?),
+        "router" => patch.router = Some(given.clearable(address)?),
+        "rungs" => patch.rungs = Some(given.each(rung)?),
         "scan" => patch.scan = Some(given.number()?),
         _ => patch.serve = Some(given.choice(&["off", "proxy", "server"])?),
     }
@@ -102,14 +102,6 @@ impl Given<'_> {
         parsed.map_err(|error| Fault::field(self.field, error.reason, self.example))
     }
 
-    fn address(&self) -> Result<Ipv4Addr, Fault> {
-        let text = self.str()?;
-        text.parse().map_err(|_| {
-            let reason = format!("'{}' is not an IPv4 address", shown(text));
-            wrong(self.field, &reason, "10.0.0.1")
-        })
-    }
-
     fn number<T: TryFrom<u64>>(&self) -> Result<T, Fault> {
         let number = self
             .value
@@ -131,14 +123,6 @@ impl Given<'_> {
             let reason = nearest::unknown("the word", text, words);
             wrong(self.field, &reason, words.first().unwrap_or(&self.example))
         })
-    }
-
-    fn loader(&self) -> Result<LoaderChoice, Fault> {
-        self.choice(&LoaderChoice::ALL.map(LoaderChoice::name))
-    }
-
-    fn rung(&self) -> Result<Rung, Fault> {
-        self.choice(&Rung::ALL.map(Rung::name))
     }
 
     fn clearable<T>(&self, read: impl Fn(&Self) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
@@ -192,6 +176,22 @@ impl Given<'_> {
         });
         pairs.collect()
     }
+}
+
+fn address(given: &Given<'_>) -> Result<Ipv4Addr, Fault> {
+    let text = given.str()?;
+    text.parse().map_err(|_| {
+        let reason = format!("'{}' is not an IPv4 address", shown(text));
+        wrong(given.field, &reason, "10.0.0.1")
+    })
+}
+
+fn loader(given: &Given<'_>) -> Result<LoaderChoice, Fault> {
+    given.choice(&LoaderChoice::ALL.map(LoaderChoice::name))
+}
+
+fn rung(given: &Given<'_>) -> Result<Rung, Fault> {
+    given.choice(&Rung::ALL.map(Rung::name))
 }
 
 #[cfg(test)]

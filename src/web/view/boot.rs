@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::api::boot as api;
 use crate::model::trace::{Diagnosis, Mark, Step};
-use crate::model::{BootRecord, MacAddr, Once};
+use crate::model::{BootRecord, Once};
 
 pub fn boot(record: &BootRecord) -> api::Boot {
     let once = record.once.as_ref().map(|once| match once.clone() {
@@ -60,8 +60,7 @@ pub fn state_of(steps: &[Step], found: Option<&Diagnosis>) -> &'static str {
 }
 
 /// The same with the machine's own name in the commands that are proposed.
-pub fn diagnosis(found: Diagnosis, name: &str, mac: Option<&MacAddr>) -> api::Diagnosis {
-    let mac = mac.map(ToString::to_string).unwrap_or_default();
+pub fn diagnosis(found: Diagnosis, name: &str, mac: &str) -> api::Diagnosis {
     let own = |text: String| {
         let named = text.replace(" MACHINE", &format!(" {}", word(name)));
         named.replace(" MAC", &format!(" {mac}"))
