@@ -219,6 +219,14 @@ fn name(row: &Row, build: Build) -> String {
     }
 }
 
+/// The build that a loader is, by its name on the wire; none for what is no loader, such as what a shim fetches next.
+pub fn build(name: &str) -> Option<Build> {
+    let builds = |row| [Build::Firmware, Build::Full, Build::Signed].map(|build| (row, build));
+    let mut all = TABLE.iter().flat_map(builds);
+    let found = all.find(|(row, build)| self::name(row, *build) == name);
+    found.map(|(_, build)| build)
+}
+
 /// A loader that should be there, or could be, and is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {

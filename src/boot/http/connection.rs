@@ -54,11 +54,7 @@ pub async fn attend(
         taken: &taken,
         buffer: BytesMut::new(),
     };
-    let ended = tokio::select! {
-        ended = client.converse(&mut stop) => ended,
-        () = taken.seat.leave.notified() => Err(io::Error::other("the seat was given to another")),
-    };
-    if let Err(error) = ended {
+    if let Err(error) = client.converse(&mut stop).await {
         tracing::debug!(%peer, %error, "machine connection ended");
     }
 }
@@ -72,6 +68,10 @@ pub fn turn_away(socket: &TcpStream) {
 /// An IPv4 address that came in on an IPv6 socket is told as what it is.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn sent_away() -> io::Error {
+    io::Error::other("its seat was given to another")
 }
 
 struct Client<'a> {
@@ -88,10 +88,11 @@ impl Client<'_> {
     async fn converse(&mut self, stop: &mut watch::Receiver<bool>) -> io::Result<()> {
         let mut wait = HEAD_TIME;
         loop {
-            let idle = self.buffer.is_empty();
+            let (idle, taken) = (self.buffer.is_empty(), self.taken);
             let head = tokio::select! {
                 head = self.head(wait) => head?,
                 () = told_to_stop(stop), if idle => return Ok(()),
+                () = taken.seat.leave.notified() => return Err(sent_away()),
             };
             self.taken.seat.work(true);
             let stays = match head {
@@ -182,6 +183,13 @@ impl Client<'_> {
     }
 
     async fn send(&self, answer: &Answer, method: Method, manner: Manner) -> io::Result<()> {
+        tokio::select! {
+            done = self.write(answer, method, manner) => done,
+            () = self.taken.seat.leave.notified() => Err(sent_away()),
+        }
+    }
+
+    async fn write(&self, answer: &Answer, method: Method, manner: Manner) -> io::Result<()> {
         let (socket, seat) = (&self.socket, &*self.taken.seat);
         let head = answer.head(manner);
         let bare = method == Method::Head || answer.status == Status::NotModified;

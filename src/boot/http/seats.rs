@@ -77,6 +77,16 @@ impl Seats {
     }
 }
 
+#[cfg(test)]
+impl Seats {
+    /// Gives every seat to nobody.
+    pub fn clear(&self) {
+        for seat in std::mem::take(&mut locked(&self.0).taken).into_values() {
+            seat.leave.notify_one();
+        }
+    }
+}
+
 impl Table {
     /// Sends away the one of these that has not moved for longest.
     fn free(&mut self, of: impl Fn(&Seat) -> bool) -> Option<()> {

@@ -16,8 +16,9 @@ use super::seats::Seat;
 
 /// A client that takes nothing for this long is gone: TCP would go on for a quarter of an hour.
 const STALL: Duration = Duration::from_secs(30);
-/// At most this much in one call, so that a fast client leaves the processor to others in between.
-const AT_ONCE: u64 = 2 * 1024 * 1024;
+/// At most this much in one call, after which others have their turn: a client as fast as we are, and a disk that has
+/// to be waited for, hold the thread no longer.
+const AT_ONCE: u64 = 1024 * 1024;
 
 /// Sends these bytes. `more` keeps the last of them back until others follow.
 pub async fn bytes(socket: &TcpStream, seat: &Seat, bytes: &[u8], more: bool) -> io::Result<()> {
@@ -55,6 +56,8 @@ pub async fn file(
             Ok(count) => left -= count as u64,
             Err(error) => return Err((error, left)),
         }
+        // A socket that never fills up would never wait.
+        tokio::task::yield_now().await;
     }
     Ok(())
 }

@@ -57,6 +57,7 @@ struct Server {
     folder: TempDir,
     address: SocketAddr,
     notes: Arc<Notes>,
+    plane: Arc<Plane>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -77,11 +78,13 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, Arc::new(plane), stopped));
+        let plane = Arc::new(plane);
+        let task = tokio::spawn(serve(listener, plane.clone(), stopped));
         Self {
             folder,
             address,
             notes,
+            plane,
             stop,
             task,
         }
@@ -340,6 +343,20 @@ async fn a_client_that_leaves_in_the_middle_is_noticed() {
     socket.read_exact(&mut [0; 4096]).await.unwrap();
     drop(socket);
     until_seen(&server, Mark::FileBroken).await;
+}
+
+#[tokio::test]
+async fn a_transfer_whose_seat_is_given_away_is_told_as_broken() {
+    let server = Server::start().await;
+    let mut socket = server.connect().await;
+    let request = b"GET /boot/big HTTP/1.1\r\n\r\n";
+    socket.write_all(request).await.unwrap();
+    socket.read_exact(&mut [0; 4096]).await.unwrap();
+    server.plane.seats.clear();
+    until_seen(&server, Mark::FileBroken).await;
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest).await;
+    assert!(rest.len() < 64 * 1024 * 1024);
 }
 
 #[tokio::test]

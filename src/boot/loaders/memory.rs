@@ -79,18 +79,23 @@ impl LoaderMemory {
         let Some(at) = usable.iter().position(|build| *build == tried.build) else {
             return Some(first);
         };
-        let stays = tried.worked || now.duration_since(tried.at) < SAME_ATTEMPT;
+        let stays = tried.worked || is_within(SAME_ATTEMPT, tried.at, now);
         let next = if stays { at } else { (at + 1) % usable.len() };
         usable.get(next).copied()
     }
 
     pub(super) fn fetched_lately(&self, mac: MacAddr, now: Timestamp) -> bool {
         let tried = self.machines.get(&mac);
-        tried.is_some_and(|tried| now.duration_since(tried.at) < LATELY)
+        tried.is_some_and(|tried| is_within(LATELY, tried.at, now))
     }
 
     fn turn(&mut self) -> u64 {
         self.turns += 1;
         self.turns
     }
+}
+
+/// A clock that was set back far counts as late.
+fn is_within(time: SignedDuration, since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since).abs() < time
 }

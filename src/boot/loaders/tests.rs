@@ -76,6 +76,24 @@ fn by_http_a_loader_has_the_same_name_below_boot() {
     assert_eq!(loader.build, Some(Build::Firmware));
 }
 
+#[test_case("x64/snponly.efi", Some(Build::Firmware))]
+#[test_case("x64/ipxe.efi", Some(Build::Full))]
+#[test_case("arm64/ipxe-arm64.efi", Some(Build::Firmware); "one file for both builds")]
+#[test_case("signed/shimx64.efi", Some(Build::Signed))]
+#[test_case("signed/ipxe.efi", None; "what a shim fetches next")]
+#[test_case("x64/autoexec.ipxe", None; "a script")]
+fn a_build_is_known_by_its_name(name: &str, is: Option<Build>) {
+    assert_eq!(build(name), is);
+}
+
+#[test]
+fn a_clock_set_back_does_not_hold_on_to_a_loader_that_led_to_nothing() {
+    let mut memory = LoaderMemory::default();
+    memory.fetched(MAC, Build::Firmware, after(7200));
+    let loader = plan(client(7), LoaderChoice::Auto, &memory, after(0), |_| true);
+    assert_eq!(loader.unwrap().build, Some(Build::Full));
+}
+
 #[test]
 fn a_loader_that_led_to_no_script_is_followed_by_the_other_and_one_that_did_stays() {
     let mut memory = LoaderMemory::default();

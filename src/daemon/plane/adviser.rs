@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::register::Given;
 use crate::boot::files::Files;
-use crate::boot::loaders::{self, Build, Loader, LoaderMemory};
+use crate::boot::loaders::{self, Loader, LoaderMemory};
 use crate::core::Core;
 use crate::model::{BootRequest, Decision, LinkName, MacAddr, Machine, Network, Rung, decide};
 use crate::net::dhcp::{BootAnswer, Client, Firmware};
@@ -141,7 +141,7 @@ impl Adviser {
 
     /// The machine has this loader whole.
     pub(super) fn loader_fetched(&self, mac: MacAddr, name: &str) {
-        if let Some(build) = build_of(name) {
+        if let Some(build) = loaders::build(name) {
             self.memory().fetched(mac, build, self.core.clock().now());
         }
     }
@@ -169,15 +169,4 @@ impl Adviser {
     fn memory(&self) -> MutexGuard<'_, LoaderMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn build_of(name: &str) -> Option<Build> {
-    let file = name.rsplit('/').next()?;
-    Some(match file {
-        "undionly.kpxe" | "snponly.efi" => Build::Firmware,
-        "ipxe.pxe" | "ipxe.efi" => Build::Full,
-        shim if shim.starts_with("shim") => Build::Signed,
-        loader if loader.starts_with("ipxe-") => Build::Firmware,
-        _ => return None,
-    })
 }
