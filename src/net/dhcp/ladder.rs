@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::classify::{Client, Firmware};
 use super::crowd::{Crowd, Standing};
 use super::moment::Moment;
+use crate::model::snippets::Topic;
 use crate::model::{MacAddr, Rung};
 
 /// As many machines that nobody knows are remembered: more do not boot within the minute that an attempt lasts.
@@ -78,13 +79,13 @@ impl Cause {
     }
 
     /// The snippet that cures it.
-    pub const fn snippet(self) -> &'static str {
+    pub const fn snippet(self) -> Topic {
         match self {
-            Self::ForeignBoot(_) => "no-boot-options",
-            Self::NoAddress => "dhcp-pool",
-            Self::Ignored => "boot-options",
-            Self::FileNotFetched | Self::ScriptNotFetched => "firewall",
-            Self::RelaySilent => "allow-relay",
+            Self::ForeignBoot(_) => Topic::NoBootOptions,
+            Self::NoAddress => Topic::DhcpPool,
+            Self::Ignored => Topic::BootOptions,
+            Self::FileNotFetched | Self::ScriptNotFetched => Topic::Firewall,
+            Self::RelaySilent => Topic::AllowRelay,
         }
     }
 }

@@ -226,7 +226,7 @@ impl Server {
         self.set_aside(address, scene);
         if let Some(question) = question {
             let text = format!("{address} is in use by {by}; another is looked for");
-            scene.trace(question.client.mac, Mark::Refused, text, "");
+            scene.trace(question.client.mac, Mark::Silent, text, "no offer yet");
             question.ask(|asked| self.discover(asked, scene));
         }
     }
