@@ -16,9 +16,10 @@ use super::seats::Seat;
 
 /// A client that takes nothing for this long is gone: TCP would go on for a quarter of an hour.
 const STALL: Duration = Duration::from_secs(30);
-/// At most this much in one call, after which others have their turn: a client as fast as we are, and a disk that has
-/// to be waited for, hold the thread no longer.
+/// At most this much in one call: a disk that has to be waited for holds the thread no longer.
 const AT_ONCE: u64 = 1024 * 1024;
+/// After so much without a wait others have their turn: a socket whose client is as fast as we are never fills up.
+const TURN: u64 = 8 * AT_ONCE;
 
 /// Sends these bytes. `more` keeps the last of them back until others follow.
 pub async fn bytes(socket: &TcpStream, seat: &Seat, bytes: &[u8], more: bool) -> io::Result<()> {
@@ -27,7 +28,7 @@ pub async fn bytes(socket: &TcpStream, seat: &Seat, bytes: &[u8], more: bool) ->
     let mut rest = bytes;
     while !rest.is_empty() {
         let count = moved(socket, seat, || Ok(send(socket.as_raw_fd(), rest, flags)?));
-        rest = rest.get(count.await?..).unwrap_or_default();
+        rest = rest.get(count.await?.0..).unwrap_or_default();
     }
     Ok(())
 }
@@ -44,40 +45,45 @@ pub async fn file(
     // The disk is read ahead, twice as far as usual. Without it all goes as well, only slower.
     let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
     let mut offset = i64::try_from(from).map_err(|error| (io::Error::other(error), len))?;
-    let mut left = len;
+    let (mut left, mut unbroken) = (len, 0);
     while left > 0 {
         let most = usize::try_from(left.min(AT_ONCE)).unwrap_or(usize::MAX);
         let done = moved(socket, seat, || {
             Ok(sendfile64(socket, file, Some(&mut offset), most)?)
         });
-        match done.await {
+        let (count, waited) = done.await.map_err(|error| (error, left))?;
+        if count == 0 {
             // It has become shorter since its length was told.
-            Ok(0) => return Err((io::ErrorKind::UnexpectedEof.into(), left)),
-            Ok(count) => left -= count as u64,
-            Err(error) => return Err((error, left)),
+            return Err((io::ErrorKind::UnexpectedEof.into(), left));
         }
-        // A socket that never fills up would never wait.
-        tokio::task::yield_now().await;
+        left -= count as u64;
+        unbroken = if waited { 0 } else { unbroken + count as u64 };
+        if unbroken >= TURN {
+            tokio::task::yield_now().await;
+            unbroken = 0;
+        }
     }
     Ok(())
 }
 
-/// One call, as soon as the socket takes something.
+/// One call, as soon as the socket takes something: how much it took, and whether that was waited for.
 async fn moved(
     socket: &TcpStream,
     seat: &Seat,
     mut call: impl FnMut() -> io::Result<usize>,
-) -> io::Result<usize> {
+) -> io::Result<(usize, bool)> {
+    let mut waited = false;
     loop {
         match socket.try_io(Interest::WRITABLE, &mut call) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             done => {
                 seat.moved();
-                return done;
+                return done.map(|count| (count, waited));
             }
         }
         in_time(socket.writable()).await?;
+        waited = true;
     }
 }
 
