@@ -161,7 +161,7 @@ impl<'a> Show<'a> {
             if word(step, "mark") == "script_given" {
                 self.booted.insert(name.clone());
             }
-            self.told[at] = step["seq"].as_u64().unwrap_or(self.told[at]);
+            self.told[at] = step["number"].as_u64().unwrap_or(self.told[at]);
         }
         Ok(())
     }

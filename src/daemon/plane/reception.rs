@@ -23,7 +23,7 @@ impl Reception {
         let visitor = Visitor {
             mac: ask.mac,
             uuid: ask.uuid,
-            arch: self.arch(ask),
+            arch: ask.platform.and_then(arch_of),
             link: self.link(ask)?,
             from: format!("http {}", ask.peer.ip()),
         };
@@ -67,15 +67,9 @@ impl Reception {
             Unavailable("no link is known by which this machine asks; it is tried again".to_owned())
         })
     }
-
-    /// What the firmware said to DHCP; else what iPXE was built for.
-    fn arch(&self, ask: &Ask) -> Option<Arch> {
-        let seen = self.adviser.core().seen().get(ask.mac);
-        let said = seen.and_then(|seen| seen.arch);
-        said.or_else(|| ask.platform.and_then(arch_of))
-    }
 }
 
+/// What such an iPXE says to DHCP.
 const fn arch_of(platform: Platform) -> Option<Arch> {
     Some(Arch(match platform {
         Platform::Bios => 0,

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{Shared, Word};
 use crate::core::wire::{LinkStatus, Serving};
 use crate::model::network::{FloatingState, FloatingStatus, Serve};
-use crate::model::{Lease, LinkName, Network, NetworkConfig};
+use crate::model::{Lease, LinkName, Network, NetworkConfig, Sighting};
 use crate::net::arp;
 use crate::net::arp::{Answer, Pace, Prober};
 use crate::net::dhcp::{Client, Engine, Frame as Datagram, Input, Output, Reply, View};
@@ -291,7 +291,7 @@ where
         match output {
             Output::Send(reply) => self.reply(&reply),
             Output::Trace { mac, step } => self.shared.core.traces().note(mac, step),
-            Output::Seen(sighting) => self.shared.core.seen().note(sighting),
+            Output::Seen(sighting) => self.seen(sighting),
             Output::RungWorked { mac, rung } => self.shared.advice.rung_worked(mac, rung),
             Output::Probe { address } => {
                 if self.prober.ask(self.now(), address) {
@@ -303,6 +303,15 @@ where
                 leases,
                 drop,
             } => self.write(token, leases, drop),
+        }
+    }
+
+    /// Strangers are listed; of a machine it is a sign of life.
+    fn seen(&self, sighting: Sighting) {
+        let core = &self.shared.core;
+        match core.machine_by_mac(sighting.mac) {
+            Ok(Some(machine)) => core.telemetry().seen(machine.id),
+            _ => core.seen().note(sighting),
         }
     }
 
