@@ -285,10 +285,7 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
             Boot::Local,
             "it is locked, so the boot that a person asked for has to wait",
         ),
-        (None, Idle::Local) => decision(
-            Boot::Local,
-            "nothing is to be done, so it boots its own disk",
-        ),
+        (None, Idle::Local) => decision(Boot::Local, "nothing is to be done for it"),
         (_, Idle::Silence) => decision(Boot::Silence, STAYS_SILENT),
     }
 }

@@ -93,12 +93,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Worth an event that outlives the telemetry.
+    /// Worth an event that outlives the telemetry; that a script was handed out is one of its own.
     pub const fn is_milestone(self) -> bool {
-        matches!(
-            self,
-            Self::ScriptGiven | Self::LocalBoot | Self::RungChanged | Self::Stopped
-        )
+        matches!(self, Self::RungChanged | Self::Stopped)
     }
 }
 

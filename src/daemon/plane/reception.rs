@@ -40,7 +40,7 @@ impl Reception {
             Boot::Wait | Boot::Once(_) => Mark::ScriptSaid,
         };
         let link = Some(visitor.link);
-        let reached = format!("script for {name}");
+        let reached = format!("{name} is given its script");
         let given = (Stage::Script, Mark::ScriptGiven);
         self.story.note(ask.mac, link.clone(), given, &reached, "");
         let told = (Stage::Script, mark);
@@ -85,7 +85,7 @@ const fn arch_of(platform: Platform) -> Option<Arch> {
 
 fn told_to(boot: &Boot) -> String {
     match boot {
-        Boot::Local | Boot::Silence => "boots its own disk".to_owned(),
+        Boot::Local | Boot::Silence => "goes on to its own disk".to_owned(),
         Boot::Wait => "waits, and asks again".to_owned(),
         Boot::Once(Once::Shell) => "boots into iPXE's shell, this once".to_owned(),
         Boot::Once(Once::Chain { url }) => format!("boots {url}, this once"),
