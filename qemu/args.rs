@@ -19,6 +19,9 @@ Environment:
   DRAGONFLY_LAB_DIR    where labs keep records, logs and disks (/var/tmp/dragonfly-lab)
   DRAGONFLY_LAB_TOOLS  the tree with QEMU, firmware and servers (build/lab/root of the source tree)";
 
+/// The machines that a newcomer sees boot.
+const SHOWN: [Profile; 2] = [Profile::Bios, Profile::Uefi];
+
 /// An isolated network with a foreign DHCP server and virtual machines
 #[derive(Debug, Parser)]
 #[command(name = "dragonfly-lab", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -73,7 +76,7 @@ pub(crate) struct Run {
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
     /// A machine to switch on: bios, uefi, uefi-http or arm64; may be repeated
-    #[arg(long = "machine", value_name = "PROFILE", default_values_t = crate::run::SHOWN)]
+    #[arg(long = "machine", value_name = "PROFILE", default_values_t = SHOWN)]
     pub machines: Vec<Profile>,
     /// End when every machine has fetched its script
     #[arg(long)]

@@ -10,8 +10,7 @@ use std::{
 };
 
 use dragonfly::lab::{
-    Dragonfly, Lab, LabError, LabOptions, Profile, Stop, Stopwatch, Vm, VmSpec, forward::Forward,
-    net,
+    Dragonfly, Lab, LabError, LabOptions, Stop, Stopwatch, Vm, VmSpec, forward::Forward, net,
 };
 use serde_json::Value;
 
@@ -188,6 +187,3 @@ impl<'a> Show<'a> {
 fn word<'a>(object: &'a Value, key: &str) -> &'a str {
     object[key].as_str().unwrap_or_default()
 }
-
-/// The machines that a newcomer sees boot.
-pub(crate) const SHOWN: [Profile; 2] = [Profile::Bios, Profile::Uefi];

@@ -3,6 +3,7 @@
 
 mod adviser;
 mod doors;
+mod orders;
 mod reception;
 mod register;
 mod story;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::register::Given;
+use super::orders::Given;
 use crate::boot::files::Files;
 use crate::boot::loaders::{self, Loader, LoaderMemory};
 use crate::core::Core;

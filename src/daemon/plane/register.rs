@@ -5,17 +5,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::adviser::{Adviser, Asked};
+use super::orders::{Given, SAME_BOOT};
 use crate::core::{Call, Command, Core, Receipt, Refusal};
 use crate::model::identity::usable_uuid;
 use crate::model::machine::Source;
 use crate::model::network::Admit;
 use crate::model::{
-    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, Once,
-    RequestId,
+    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, RequestId,
 };
-
-/// An iPXE that asks again within this time, without having asked DHCP in between, still has the order it was given.
-const SAME_BOOT: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 /// Who asks for its script.
 #[derive(Clone, Debug)]
@@ -26,42 +23,6 @@ pub(super) struct Visitor {
     pub link: LinkName,
     /// Where it asks from, for the audit log.
     pub from: String,
-}
-
-/// Orders that were handed out a moment ago, for a machine that asks once more.
-#[derive(Debug, Default)]
-pub(super) struct Given(std::sync::Mutex<Vec<(MacAddr, Timestamp, Once)>>);
-
-/// As many machines boot by order at one moment.
-const MAX_GIVEN: usize = 256;
-
-impl Given {
-    fn note(&self, mac: MacAddr, now: Timestamp, once: &Once) {
-        let mut given = self.lock();
-        given.retain(|(other, at, _)| *other != mac && now.duration_since(*at) < SAME_BOOT);
-        if given.len() >= MAX_GIVEN {
-            given.remove(0);
-        }
-        given.push((mac, now, once.clone()));
-    }
-
-    fn lately(&self, mac: MacAddr, now: Timestamp) -> Option<Once> {
-        let given = self.lock();
-        let own = given.iter().find(|(other, _, _)| *other == mac)?;
-        let fresh = now.duration_since(own.1).abs() < SAME_BOOT;
-        fresh.then(|| own.2.clone())
-    }
-
-    /// Another boot began: what was given belongs to the one before.
-    pub(super) fn forget(&self, mac: MacAddr) {
-        self.lock().retain(|(other, _, _)| *other != mac);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(MacAddr, Timestamp, Once)>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// What the visitor boots; it is registered on the way, if it may be.
