@@ -111,26 +111,7 @@ impl Daemon {
             stopped.clone(),
             upkeep::pulse(Arc::clone(&house.store), Arc::clone(notifier), ready),
         );
-        tasks.until(
-            "retention",
-            stopped.clone(),
-            upkeep::retention(house.core.clone()),
-        );
-        if !demo && !config.net.links.is_empty() {
-            let wire = plane::serve(config.clone(), house.core.clone(), stopped.clone());
-            tasks.start("machines' plane", wire);
-        }
-        let told = house.core.clone();
-        tasks.until("boot milestones", stopped.clone(), async move {
-            told.tell_boots().await;
-            Ok(())
-        });
-        if let Some(stage) = house.stage.clone() {
-            let life = demo::live(house.core.clone(), stage);
-            tasks.until("demo", stopped, async move {
-                life.await.map_err(|error| error.to_string())
-            });
-        }
+        inner_life(&mut tasks, config, plan, &house, &stopped);
         first_pulse(shown).await?;
         for place in &places {
             tracing::info!(at = %place, url = format!("http://{place}/"), "listening");
@@ -207,6 +188,33 @@ impl Daemon {
         let took = begun.elapsed().as_millis();
         tracing::info!(took_ms = u64::try_from(took).unwrap_or(u64::MAX), "stopped");
         Ok(())
+    }
+}
+
+/// What goes on by itself beside the people's plane.
+fn inner_life(
+    tasks: &mut Tasks,
+    config: &Config,
+    plan: &Plan,
+    house: &House,
+    stopped: &watch::Receiver<bool>,
+) {
+    let core = || house.core.clone();
+    tasks.until("retention", stopped.clone(), upkeep::retention(core()));
+    let told = core();
+    tasks.until("boot milestones", stopped.clone(), async move {
+        told.tell_boots().await;
+        Ok(())
+    });
+    if matches!(plan, Plan::Installed { .. }) && !config.net.links.is_empty() {
+        let wire = plane::serve(config.clone(), core(), stopped.clone());
+        tasks.start("machines' plane", wire);
+    }
+    if let Some(stage) = house.stage.clone() {
+        let life = demo::live(core(), stage);
+        tasks.until("demo", stopped.clone(), async move {
+            life.await.map_err(|error| error.to_string())
+        });
     }
 }
 

@@ -78,9 +78,9 @@ impl Machines {
         ));
         tell_lacks(&files, &own);
         let peers = Peers::default();
-        let (fetches, fetched) = mpsc::channel(FETCHES);
+        let (tell, fetched) = mpsc::channel(FETCHES);
         let adviser = Adviser::new(core.clone(), Arc::clone(&files), config.net.http_port);
-        let story = Story::new(adviser.clone(), peers.clone(), fetches);
+        let story = Story::new(adviser.clone(), peers.clone(), tell);
         let reception = Reception::new(adviser.clone(), story.clone());
         let plane = Plane::new(
             Arc::clone(&files),

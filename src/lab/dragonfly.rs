@@ -17,7 +17,7 @@ use super::{Host, Lab, LabError, Process, error::Doing, net};
 /// The host that the daemon lives on, and the process's name.
 pub const HOST: &str = "dragonfly";
 /// A store that is read whole, on a machine that emulates others meanwhile.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running daemon of a lab.

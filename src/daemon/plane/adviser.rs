@@ -129,14 +129,12 @@ impl Adviser {
             present.names.clear();
             present.since = now;
         }
-        match present.names.get(name) {
-            Some(there) => *there,
-            None => {
-                let there = self.files.has(name);
-                present.names.insert(name.to_owned(), there);
-                there
-            }
+        if let Some(there) = present.names.get(name) {
+            return *there;
         }
+        let there = self.files.has(name);
+        present.names.insert(name.to_owned(), there);
+        there
     }
 
     /// The machine has this loader whole.
