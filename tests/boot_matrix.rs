@@ -127,6 +127,58 @@ fn reaches(profile: Profile, foreign: Foreign, by: By) {
     let machine = &machines["items"][0];
     assert_eq!(machine["mac"], vm.mac, "{machines}");
     assert_eq!(machine["state"], "discovered");
+    came_by(&dragonfly, &vm.mac, profile, by);
+}
+
+/// The way is the one that was meant: a firmware that fails on it may come by another.
+fn came_by(dragonfly: &Dragonfly, mac: &str, profile: Profile, by: By) {
+    let trace = dragonfly
+        .get(&format!("/api/v1/machines/{mac}/trace"))
+        .unwrap();
+    let steps = trace["steps"].as_array().unwrap();
+    let until = steps.iter().position(|step| step["mark"] == "script_given");
+    let steps = &steps[..until.unwrap()];
+    let has = |stage: &str, mark: &str| {
+        steps
+            .iter()
+            .any(|step| step["stage"] == stage && step["mark"] == mark)
+    };
+    let said = |text: &str| {
+        steps
+            .iter()
+            .any(|step| step["text"].to_string().contains(text))
+    };
+    let told = || told(dragonfly, mac);
+    match profile {
+        // QEMU's ROM is iPXE already, and fetches its script by HTTP.
+        Profile::Bios => assert!(has("http", "file_done"), "{}", told()),
+        Profile::UefiHttp => assert!(
+            said("HTTPClient") && !has("tftp", "file_done"),
+            "{}",
+            told()
+        ),
+        Profile::Uefi | Profile::Arm64 => {
+            assert!(
+                has("tftp", "file_done") && !said("HTTPClient"),
+                "{}",
+                told()
+            );
+        }
+    }
+    match by {
+        By::Binl => assert!(has("dhcp", "binl_answered"), "{}", told()),
+        By::Staple => assert!(
+            has("dhcp", "relayed") && has("dhcp", "acknowledged"),
+            "{}",
+            told()
+        ),
+        By::OwnServer => assert!(has("dhcp", "acknowledged"), "{}", told()),
+        By::Proxy => assert!(
+            !has("dhcp", "relayed") && !has("dhcp", "acknowledged"),
+            "{}",
+            told()
+        ),
+    }
 }
 
 /// Changes the network as a person does, and waits until it is served.

@@ -3,6 +3,7 @@
 //! What a machine boots, where files come from and where what was learnt is kept is the affair of others, who are
 //! plugged in here: [`Advice`] and [`Records`].
 
+mod ports;
 mod post;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::ports::{Place as PortPlace, Ports};
 use super::{Shared, Word};
 use crate::core::wire::{LinkStatus, Serving};
 use crate::model::network::{FloatingState, FloatingStatus, Serve};
@@ -42,6 +43,7 @@ pub(super) struct Post<R> {
     origin: Instant,
     writes: FuturesUnordered<BoxFuture<'static, (u64, bool)>>,
     counters: Counters,
+    ports: Ports,
     told: Vec<Ipv4Addr>,
 }
 
@@ -93,6 +95,7 @@ where
             origin: Instant::now(),
             writes: FuturesUnordered::new(),
             counters: Counters::default(),
+            ports: Ports::default(),
             told: Vec::new(),
         })
     }
@@ -372,6 +375,12 @@ where
         at.extend(first_own.filter(|own| !at.contains(own)));
         let serving = self.serving(&floating, first_own);
         let nothing = self.network.config.serve == Serve::Off || first_own.is_none();
+        let place = |address: &Ipv4Addr| PortPlace {
+            address: *address,
+            floating: Some(*address) != first_own,
+        };
+        let place = at.first().map(place).filter(|_| !nothing);
+        self.ports.keep(place, &self.state.name);
         self.tell(if nothing { Vec::new() } else { at });
         self.shared.core.wire().publish(LinkStatus {
             name: self.state.name.clone(),
