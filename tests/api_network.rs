@@ -483,6 +483,23 @@ async fn a_boot_that_stopped_tells_why_and_what_to_paste() {
 }
 
 #[tokio::test]
+async fn who_waits_for_approval_is_told_with_its_own_mac() {
+    let place = Place::new().await;
+    place.core.wire().publish(served(&place));
+    let given = step(&place, Stage::Script, Mark::ScriptGiven, "its script");
+    let why = dragonfly::model::boot::WAITS.into();
+    place.core.traces().note(mac(), Step { why, ..given });
+    let trace = place.get(&format!("/api/v1/seen/{MAC}/trace")).await.json();
+    assert_eq!(trace["state"], "waiting");
+    let told = trace["diagnosis"]["what_to_do"][0].as_str().unwrap();
+    assert!(
+        told.ends_with(&format!("dragonfly machine approve {MAC}")),
+        "{told}"
+    );
+    place.stop().await;
+}
+
+#[tokio::test]
 async fn the_page_shows_links_and_who_asked_and_escapes_what_they_say() {
     let place = Place::new().await;
     assert!(place.get("/").await.body.contains("net.links = "));

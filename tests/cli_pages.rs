@@ -145,6 +145,26 @@ fn every_command_that_the_documents_and_the_page_name_is_understood() {
     assert!(seen >= 5, "only {seen} commands were found");
 }
 
+/// What a person is told to do about a boot that stopped can be typed.
+#[test]
+fn every_command_of_a_remedy_is_understood() {
+    let page = "src/model/trace/diagnosis/words.rs";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join(page)).unwrap();
+    let lines = text
+        .split('"')
+        .filter_map(|part| part.find("dragonfly ").map(|at| &part[at..]));
+    let mut seen = 0;
+    for line in lines {
+        let words = line.split_whitespace().map(OsString::from);
+        if let Err(error) = args::parse(words) {
+            panic!("{page}: {line}: {error}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 5, "only {seen} commands were found");
+}
+
 #[test]
 fn alone_it_says_where_one_stands_and_then_helps() {
     let mut command = bare("--no-color");

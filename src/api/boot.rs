@@ -62,9 +62,9 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// Hand it back as `after` to get what comes next.
     pub last: u64,
-    /// `unseen`, `going_on`, `arrived` (its script was handed out) or `stopped`.
+    /// `unseen`, `going_on`, `arrived` (its script was handed out), `waiting` (for a person's approval) or `stopped`.
     pub state: String,
-    /// Why it stopped.
+    /// Why it stopped, or waits.
     pub diagnosis: Option<Diagnosis>,
 }
 

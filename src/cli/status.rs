@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::client::Client;
 use super::failure::Failure;
 use super::network::{tone_of_serving, words};
-use super::out::sections::Section;
+use super::out::sections::{NAMES, Section};
 use super::out::text::{clean, count, size, width, wrap};
 use super::out::{Screen, Tone, time, tone_of_state};
 use crate::api::{Link, Status};
@@ -19,7 +19,7 @@ pub async fn run(client: &mut Client, screen: &mut Screen) -> Result<(), Failure
     machines(&status, screen)?;
     network_boot(&status).draw(screen)?;
     inside(&status).draw(screen)?;
-    doors(&status).draw(screen)?;
+    doors(&status, screen.width).draw(screen)?;
     screen.line("")?;
     let answered = client.place().map(ToString::to_string).unwrap_or_default();
     let told = screen
@@ -144,7 +144,8 @@ fn network_boot(status: &Status) -> Section {
         );
         section.add_toned("on the wire", Tone::Notice, told);
     } else if status.seen > 0 {
-        let told = format!("{} not registered", count(status.seen, "machine"));
+        let seen = count(status.seen, "machine");
+        let told = format!("{seen} not registered: dragonfly machine seen");
         section.add("on the wire", told);
     }
     section
@@ -191,13 +192,22 @@ fn inside(status: &Status) -> Section {
     section
 }
 
-fn doors(status: &Status) -> Section {
+/// One line each; what a door is for is left out where the line is too short for it.
+fn doors(status: &Status, room: usize) -> Section {
     let mut section = Section::new("Doors");
-    for port in &status.ports {
-        section.add(
-            clean(&port.name),
-            format!("{}, {}", clean(&port.at), clean(&port.purpose)),
-        );
+    let mut told: Vec<&str> = Vec::new();
+    for name in status.ports.iter().map(|port| &*port.name) {
+        if told.contains(&name) {
+            continue;
+        }
+        told.push(name);
+        let own = status.ports.iter().filter(|port| port.name == name);
+        let places: Vec<_> = own.clone().map(|port| clean(&port.at)).collect();
+        let places = places.join(", ");
+        let purpose = own.map(|port| clean(&port.purpose)).next();
+        let whole = format!("{places}, {}", purpose.unwrap_or_default());
+        let fits = width(&whole) <= room.saturating_sub(NAMES + 4);
+        section.add(clean(name), if fits { whole } else { places });
     }
     section
 }

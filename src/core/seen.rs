@@ -91,6 +91,11 @@ impl Seen {
         self.with(|lists| lists.waiting.len() + lists.others.len())
     }
 
+    /// How many of them wait for a person's approval.
+    pub fn waiting(&self) -> usize {
+        self.with(|lists| lists.waiting.len())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -139,6 +144,7 @@ mod tests {
         seen.note(sighting(1, false));
         assert_eq!(seen.list().len(), 1);
         assert_eq!((seen.list()[0].asked, seen.list()[0].waiting), (3, true));
+        assert_eq!((seen.len(), seen.waiting()), (1, 1));
         seen.forget(sighting(1, true).mac);
         assert!(seen.is_empty());
     }

@@ -15,7 +15,6 @@ pub fn show(ask: &Ask) -> Result<Response<Body>, Fault> {
 pub fn status(web: &Web) -> Result<Status, Fault> {
     let (core, about) = (web.core(), web.about());
     let (counts, stats) = (core.counts()?, core.stats());
-    let seen = core.seen().list();
     let by_state = counts.by_state.iter();
     Ok(Status {
         version: about.version.clone(),
@@ -37,8 +36,8 @@ pub fn status(web: &Web) -> Result<Status, Fault> {
         store_memory_bytes: stats.memory_bytes,
         ports: about.ports.clone(),
         links: core.wire().links().iter().map(view::link).collect(),
-        seen: seen.len() as u64,
-        waiting: seen.iter().filter(|seen| seen.waiting).count() as u64,
+        seen: core.seen().len() as u64,
+        waiting: core.seen().waiting() as u64,
     })
 }
 

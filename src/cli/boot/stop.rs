@@ -17,6 +17,7 @@ pub fn tell(trace: &Trace, product: Option<Product>, screen: &mut Screen) -> Res
         .unwrap_or_default();
     let (mark, tone, word) = match trace.state.as_str() {
         "arrived" => ("✓", Tone::Good, "it was told what to boot"),
+        "waiting" => ("!", Tone::Notice, "it waits"),
         "stopped" => ("✗", Tone::Bad, "it stopped"),
         "going_on" => ("…", Tone::Busy, "it goes on"),
         other => ("·", Tone::Faint, other),

@@ -1,8 +1,8 @@
 //! What `doctor` looks at where machines boot from the network: links, addresses, doors and loaders.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
-use std::{fs, io};
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -154,9 +154,8 @@ fn binds(table: &str, address: Ipv4Addr, port: u16) -> bool {
 fn loaders(facts: &Facts, links: &[Link]) -> Finding {
     const NAME: &str = "boot loaders";
     let folder = facts.loaders.display();
-    let readable = |error: io::Error| format!("{folder}: {error}");
     let Some(first) = facts.lacking.first() else {
-        return Finding::well(NAME, format!("all are in {folder}"));
+        return Finding::well(NAME, "all that the package brings are there");
     };
     let names: Vec<_> = facts
         .lacking
@@ -169,7 +168,7 @@ fn loaders(facts: &Facts, links: &[Link]) -> Finding {
             count(names.len() as u64, "loader"),
             names.join(", ")
         ),
-        Err(error) => readable(error),
+        Err(error) => format!("{folder}: {error}"),
     };
     if links.is_empty() {
         return Finding::skipped(NAME, format!("{told}; nothing is served"));

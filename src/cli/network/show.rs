@@ -97,7 +97,8 @@ fn floating(network: &Network, now: jiff::Timestamp) -> Section {
             since.unwrap_or_default()
         );
         section.add_toned("now", tone_of_floating(&floating.state), state);
-        section.maybe("about it", floating.text.as_deref());
+        let text = floating.text.as_deref();
+        section.maybe("about it", text.filter(|_| floating.state != "held"));
         if let Some(warning) = &floating.warning {
             section.add_toned("warning", Tone::Notice, clean(warning));
         }

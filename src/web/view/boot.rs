@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::api::boot as api;
-use crate::model::trace::{Diagnosis, Mark, Step};
+use crate::model::trace::{Cause, Diagnosis, Mark, Step};
 use crate::model::{BootRecord, Once};
 
 pub fn boot(record: &BootRecord) -> api::Boot {
@@ -49,8 +49,10 @@ pub fn state_of(steps: &[Step], found: Option<&Diagnosis>) -> &'static str {
     if steps.is_empty() {
         return "unseen";
     }
-    if found.is_some() {
-        return "stopped";
+    match found.map(|found| found.kind) {
+        Some(Cause::Approval) => return "waiting",
+        Some(_) => return "stopped",
+        None => {}
     }
     match (steps.iter().rposition(given), steps.iter().rposition(asks)) {
         (Some(given), Some(asks)) if asks > given => "going_on",

@@ -166,6 +166,12 @@ fn words(value: &Value) -> String {
         Value::String(text) => format!("'{text}'"),
         Value::Array(items) if items.is_empty() => "none".into(),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
+        Value::Object(pairs) if pairs.is_empty() => "none".into(),
+        Value::Object(pairs) => {
+            let pairs = pairs.iter();
+            let pairs = pairs.map(|(key, value)| format!("{key}={}", words(value)));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }

@@ -43,7 +43,7 @@ const TABLE: [Words; Cause::ALL.len()] = [
     Words {
         kind: Cause::NothingToDo,
         cause: "nothing is to be done for it, and this network is silent then, so its firmware goes on to its own disk",
-        what_to_do: &["to boot something once: dragonfly machine boot-once MACHINE"],
+        what_to_do: &["to boot something once: dragonfly machine boot-once MACHINE --shell"],
         topics: &[],
     },
     Words {
