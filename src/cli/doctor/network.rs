@@ -209,36 +209,36 @@ mod tests {
         serde_json::from_value(told).unwrap()
     }
 
-    #[test_case(json!({}), &[], Verdict::Well, "served on eth0"; "a link")]
-    #[test_case(json!({ "/links": [] }), &[], Verdict::Notice, "off"; "none is named")]
-    #[test_case(json!({ "/links": [] }), &["eth7"], Verdict::Wrong, "eth7"; "one is named and not served")]
-    #[test_case(json!({ "/links": [], "/mode": "demo" }), &["eth0"], Verdict::Skipped, "demo"; "the demo")]
+    #[test_case(&json!({}), &[], Verdict::Well, "served on eth0"; "a link")]
+    #[test_case(&json!({ "/links": [] }), &[], Verdict::Notice, "off"; "none is named")]
+    #[test_case(&json!({ "/links": [] }), &["eth7"], Verdict::Wrong, "eth7"; "one is named and not served")]
+    #[test_case(&json!({ "/links": [], "/mode": "demo" }), &["eth0"], Verdict::Skipped, "demo"; "the demo")]
     fn what_is_served_is_held_against_what_was_named(
-        more: Value,
+        more: &Value,
         named: &[&str],
         verdict: Verdict,
         found: &str,
     ) {
-        let finding = served(&facts(named), Some(&told(&more)));
+        let finding = served(&facts(named), Some(&told(more)));
         assert_eq!(finding.verdict, verdict);
         assert!(finding.found.contains(found), "{finding:?}");
     }
 
-    #[test_case(json!({}), Verdict::Well, "eth0: proxy at 10.0.0.9"; "all is well")]
-    #[test_case(json!({ "/links/0/up": false }), Verdict::Notice, "eth0 is down"; "no cable")]
-    #[test_case(json!({ "/links/0/why": "there is a pool missing" }), Verdict::Notice, "a pool missing"; "not what is wanted")]
-    fn a_link_tells_how_it_is(more: Value, verdict: Verdict, found: &str) {
-        let finding = link(&told(&more).links[0]);
+    #[test_case(&json!({}), Verdict::Well, "eth0: proxy at 10.0.0.9"; "all is well")]
+    #[test_case(&json!({ "/links/0/up": false }), Verdict::Notice, "eth0 is down"; "no cable")]
+    #[test_case(&json!({ "/links/0/why": "there is a pool missing" }), Verdict::Notice, "a pool missing"; "not what is wanted")]
+    fn a_link_tells_how_it_is(more: &Value, verdict: Verdict, found: &str) {
+        let finding = link(&told(more).links[0]);
         assert_eq!(finding.verdict, verdict);
         assert!(finding.found.contains(found), "{finding:?}");
     }
 
-    #[test_case(json!({}), Some(Verdict::Well), "10.0.0.9"; "held")]
-    #[test_case(json!({ "/links/0/floating/state": "off" }), None, ""; "none is wanted")]
-    #[test_case(json!({ "/links/0/floating/state": "none_free" }), Some(Verdict::Notice), "none free"; "none is free")]
-    #[test_case(json!({ "/links/0/floating/warning": "10.0.0.9 lies in the pool of 10.0.0.1" }), Some(Verdict::Notice), "pool of 10.0.0.1"; "in a pool")]
-    fn a_floating_ip_that_troubles_is_told_of(more: Value, verdict: Option<Verdict>, found: &str) {
-        let finding = floating_ip(&told(&more).links[0]);
+    #[test_case(&json!({}), Some(Verdict::Well), "10.0.0.9"; "held")]
+    #[test_case(&json!({ "/links/0/floating/state": "off" }), None, ""; "none is wanted")]
+    #[test_case(&json!({ "/links/0/floating/state": "none_free" }), Some(Verdict::Notice), "none free"; "none is free")]
+    #[test_case(&json!({ "/links/0/floating/warning": "10.0.0.9 lies in the pool of 10.0.0.1" }), Some(Verdict::Notice), "pool of 10.0.0.1"; "in a pool")]
+    fn a_floating_ip_that_troubles_is_told_of(more: &Value, verdict: Option<Verdict>, found: &str) {
+        let finding = floating_ip(&told(more).links[0]);
         assert_eq!(finding.as_ref().map(|finding| finding.verdict), verdict);
         assert!(finding.is_none_or(|finding| finding.found.contains(found)));
     }
