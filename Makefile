@@ -29,7 +29,7 @@ test-long: test ## the above, then the long tests
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
 	@echo 'make check: PASSED'
 
-bench: setup ## speed against peers; ONLY=store or ONLY=api for one
+bench: setup lab-tools ## speed against peers; ONLY=store, api or net for one, BENCH=the beginning of a name in net
 	@scripts/bench '$(ONLY)'
 
 fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=

@@ -18,6 +18,8 @@ use std::process::ExitCode;
 mod common;
 #[path = "net/http.rs"]
 mod http;
+#[path = "net/tftp.rs"]
+mod tftp;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     // A server of ours is a process of its own, so that what it spends can be told from what the client spends.
     let done = match words[..] {
         ["serve-http", address, root] => http::ours::serve(address, root),
+        ["serve-tftp", address, root] => tftp::ours::serve(address, root),
         _ => run(),
     };
     match done {
@@ -40,5 +43,6 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let only = common::Only::from_environment();
+    tftp::run(&only)?;
     http::run(&only)
 }

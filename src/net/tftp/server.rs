@@ -5,6 +5,7 @@
 
 mod port;
 mod shared;
+mod sys;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -48,7 +49,7 @@ pub async fn serve(
         local,
         limits,
     });
-    let port = Port::new(listener);
+    let port = Port::new(listener.into_std()?)?;
     // An error of the channel says that whoever could have stopped it is gone.
     let stopped = stop.wait_for(|stop| *stop);
     if limits.single_port {
@@ -111,9 +112,11 @@ impl Server {
 
     async fn run(&mut self) -> Never {
         let mut datagram = [0; REQUEST];
+        let mut rest = false;
         loop {
             tokio::select! {
-                received = self.listener.recv_from(&mut datagram) => {
+                received = self.listener.recv_from(&mut datagram, rest) => {
+                    rest = received.is_ok();
                     if let Ok((length, peer)) = received {
                         self.take(peer, &datagram[..length]).await;
                     }
@@ -194,25 +197,27 @@ async fn drive(
     answered: &AtomicBool,
 ) {
     let mut buffer = [0; ANSWER];
+    let mut rest = false;
     let alarm = tokio::time::sleep_until(clock.at(transfer.deadline()));
     tokio::pin!(alarm);
-    port.send(None, &burst).await;
     loop {
-        let input = tokio::select! {
-            biased;
-            received = port.recv(&mut buffer) => match received {
-                Ok(length) => Input::Datagram(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Input::Gone,
-                // What a router or an interface in trouble says passes, or the client is silent for too long.
-                Err(_) => continue,
-            },
-            () = &mut alarm => Input::Tick,
-        };
-        let goes = transfer.handle(clock.now(), input, &mut burst);
         port.send(None, &burst).await;
-        if !goes {
-            return;
+        let received = tokio::select! {
+            biased;
+            received = port.recv(&mut buffer, rest) => received,
+            // What came along with an earlier answer comes before the clock.
+            () = &mut alarm => port.try_recv(&mut buffer),
+        };
+        let input = match received.map_err(|error| error.kind()) {
+            Ok(length) => Input::Datagram(&buffer[..length]),
+            Err(io::ErrorKind::ConnectionRefused) => Input::Gone,
+            // Nothing came; or a router or an interface in trouble spoke, and what it says passes.
+            Err(_) => Input::Tick,
+        };
+        if !transfer.handle(clock.now(), input, &mut burst) {
+            break;
         }
+        rest = burst.is_empty();
         if !transfer.is_half_open() {
             answered.store(true, Ordering::Relaxed);
         }
@@ -222,4 +227,5 @@ async fn drive(
             alarm.as_mut().reset(due);
         }
     }
+    port.send(None, &burst).await;
 }

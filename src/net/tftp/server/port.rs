@@ -1,100 +1,154 @@
-//! A UDP socket that sends bursts: in one call, where the kernel cuts them into datagrams (`UDP_SEGMENT`).
+//! A UDP socket that costs few system calls.
+//!
+//! It waits for what comes in and not for room to send: the kernel would tell of room after every datagram, and each
+//! block of a transfer would wake its task twice. Bursts are sent in one call, where the kernel cuts them into
+//! datagrams (`UDP_SEGMENT`).
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::libc;
 use nix::sys::socket::{
     ControlMessage, MsgFlags, SockaddrStorage, getsockopt, sendmsg, sockopt::IpMtu,
 };
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
+use super::sys;
 use crate::net::tftp::burst::Burst;
 
 /// What Ethernet carries, for a path of which nothing is known.
-const ETHERNET: u16 = 1500;
+pub(super) const ETHERNET: u16 = 1500;
+
+/// Datagrams, and the word that nobody listens at the other end.
+const HEARD: Interest = Interest::READABLE.add(Interest::ERROR);
 
 pub(super) struct Port {
-    socket: UdpSocket,
+    socket: AsyncFd<UdpSocket>,
     /// Until the kernel or a driver says that it cannot.
     segments: AtomicBool,
 }
 
 impl Port {
-    pub(super) fn new(socket: UdpSocket) -> Self {
-        Self {
-            socket,
+    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: sys::wait_for(socket, HEARD)?,
             segments: AtomicBool::new(true),
-        }
+        })
     }
 
     /// A new port of this address of ours, connected to a client.
     pub(super) fn to(local: Ipv4Addr, peer: SocketAddr) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind((local, 0))?;
+        let socket = UdpSocket::bind((local, 0))?;
         socket.connect(peer)?;
-        socket.set_nonblocking(true)?;
-        UdpSocket::from_std(socket).map(Self::new)
+        Self::new(socket)
     }
 
     /// What the path to the connected client is known to carry.
     pub(super) fn path_mtu(&self) -> u16 {
-        let known = getsockopt(&self.socket, IpMtu).ok();
+        let known = getsockopt(self.socket.get_ref(), IpMtu).ok();
         known.map_or(ETHERNET, |mtu| u16::try_from(mtu).unwrap_or(u16::MAX))
     }
 
-    pub(super) async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.recv(buffer).await
-    }
-
-    pub(super) async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.socket.recv_from(buffer).await
+    pub(super) fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.get_ref().recv(buffer)
     }
 
     pub(super) fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.socket.try_recv_from(buffer)
+        self.socket.get_ref().recv_from(buffer)
+    }
+
+    /// Waits until something came, and takes the first of it. What came along with it stays unnoticed until more comes;
+    /// with `rest` it is looked for first, after all others had their turn.
+    pub(super) async fn recv(&self, buffer: &mut [u8], rest: bool) -> io::Result<usize> {
+        self.first(rest, |socket| socket.recv(buffer)).await
+    }
+
+    /// As [`Self::recv`].
+    pub(super) async fn recv_from(
+        &self,
+        buffer: &mut [u8],
+        rest: bool,
+    ) -> io::Result<(usize, SocketAddr)> {
+        self.first(rest, |socket| socket.recv_from(buffer)).await
+    }
+
+    async fn first<T>(
+        &self,
+        rest: bool,
+        mut take: impl FnMut(&UdpSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if rest {
+            tokio::task::yield_now().await;
+            match take(self.socket.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => return taken,
+            }
+        }
+        loop {
+            // Each datagram that comes later makes it ready again; one more call would only say that there is none yet.
+            self.socket.ready(HEARD).await?.clear_ready();
+            match take(self.socket.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => return taken,
+            }
+        }
     }
 
     /// Sends to a client, or to the one that the port is connected to. What the network does not take is as lost.
     pub(super) async fn send(&self, to: Option<SocketAddr>, burst: &Burst) {
         let many = burst.bytes().len() > burst.segment();
         if many && self.segments.load(Ordering::Relaxed) {
-            match self.send_whole(to, burst).await {
-                Ok(()) => return,
-                Err(error) => self.note(&error),
-            }
-            if self.segments.load(Ordering::Relaxed) {
+            let sent = self
+                .when_there_is_room(|socket| send_whole(socket, to, burst))
+                .await;
+            if !sent.is_err_and(|error| cannot_segment(&error)) {
                 return;
             }
-        }
-        for datagram in burst.datagrams() {
-            let _ = match to {
-                Some(peer) => self.socket.send_to(datagram, peer).await,
-                None => self.socket.send(datagram).await,
-            };
-        }
-    }
-
-    async fn send_whole(&self, to: Option<SocketAddr>, burst: &Burst) -> io::Result<()> {
-        let to = to.map(SockaddrStorage::from);
-        let segment = u16::try_from(burst.segment()).unwrap_or(u16::MAX);
-        let parts = [IoSlice::new(burst.bytes())];
-        let control = [ControlMessage::UdpGsoSegments(&segment)];
-        let send = || {
-            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            sendmsg(fd, &parts, &control, flags, to.as_ref()).map_err(io::Error::from)
-        };
-        self.socket.async_io(Interest::WRITABLE, send).await?;
-        Ok(())
-    }
-
-    /// `EIO`: the device computes no checksums; `EINVAL`, `ENOPROTOOPT`: the kernel or the path knows no segments.
-    fn note(&self, error: &io::Error) {
-        if let Some(nix::libc::EIO | nix::libc::EINVAL | nix::libc::ENOPROTOOPT) =
-            error.raw_os_error()
-        {
             self.segments.store(false, Ordering::Relaxed);
         }
+        for datagram in burst.datagrams() {
+            let send = |socket: &UdpSocket| match to {
+                Some(peer) => socket.send_to(datagram, peer),
+                None => socket.send(datagram),
+            };
+            let _ = self.when_there_is_room(send).await;
+        }
     }
+
+    async fn when_there_is_room<T>(
+        &self,
+        send: impl Fn(&UdpSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let socket = self.socket.get_ref();
+        loop {
+            match send(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let copy = sys::wait_for(socket.try_clone()?, Interest::WRITABLE)?;
+                    copy.writable().await?.clear_ready();
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+fn send_whole(socket: &UdpSocket, to: Option<SocketAddr>, burst: &Burst) -> io::Result<usize> {
+    let to = to.map(SockaddrStorage::from);
+    let segment = u16::try_from(burst.segment()).unwrap_or(u16::MAX);
+    let parts = [IoSlice::new(burst.bytes())];
+    let control = [ControlMessage::UdpGsoSegments(&segment)];
+    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+    Ok(sendmsg(fd, &parts, &control, flags, to.as_ref())?)
+}
+
+/// `EIO`: the device computes no checksums; `EINVAL`, `ENOPROTOOPT`: the kernel or the path knows no segments.
+fn cannot_segment(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EINVAL | libc::ENOPROTOOPT)
+    )
 }

@@ -11,7 +11,7 @@ use crate::net::tftp::session::Input;
 use crate::net::tftp::table::{Entry, Table};
 use crate::net::tftp::transfer::{Asked, House, Transfer};
 
-use super::port::Port;
+use super::port::{ETHERNET, Port};
 use super::{Clock, Never, REQUEST};
 
 /// Datagrams that are taken before the clock is looked at.
@@ -39,16 +39,19 @@ pub(super) async fn run(house: &Arc<House>, port: &Port) -> Never {
         due: IDLE,
     };
     let mut datagram = [0; REQUEST];
+    let mut rest = false;
     loop {
         let alarm = tokio::time::sleep_until(shared.clock.at(shared.due));
         tokio::select! {
-            received = port.recv_from(&mut datagram) => {
-                let mut received = received.ok();
-                for _ in 0..AT_ONCE {
-                    let Some((length, peer)) = received else { break };
+            received = port.recv_from(&mut datagram, rest) => {
+                let (mut received, mut taken) = (received.ok(), 0);
+                while let Some((length, peer)) = received {
                     shared.take(peer, &datagram[..length]).await;
-                    received = port.try_recv_from(&mut datagram).ok();
+                    taken += 1;
+                    let more = (taken < AT_ONCE).then(|| port.try_recv_from(&mut datagram));
+                    received = more.and_then(Result::ok);
                 }
+                rest = taken == AT_ONCE;
             }
             () = alarm => shared.tick().await,
         }
@@ -94,7 +97,7 @@ impl Shared<'_> {
 
     async fn begin(&mut self, peer: SocketAddr, request: &Request<'_>, datagram: &[u8]) {
         // A socket that is connected for a moment knows the path; nothing is sent from it.
-        let mtu = Port::to(self.house.local, peer).map_or(1500, |port| port.path_mtu());
+        let mtu = Port::to(self.house.local, peer).map_or(ETHERNET, |port| port.path_mtu());
         let now = self.clock.now();
         let begun = self.house.begin(peer, request, mtu, now, &mut self.burst);
         if let Some(transfer) = begun {
