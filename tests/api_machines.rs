@@ -517,7 +517,7 @@ async fn a_setting_is_shown_set_checked_and_reset() {
             .unwrap()
             .contains("did you mean 'site.name'?")
     );
-    assert_eq!(place.get("/api/v1/settings").await.json()["total"], 3);
+    assert_eq!(place.get("/api/v1/settings").await.json()["total"], 4);
     place.stop().await;
 }
 

@@ -248,12 +248,12 @@ async fn milestones_of_registered_machines_become_events_until_there_are_many() 
     let before = house.count();
     let traces = house.core.traces();
     traces.note(mac(1), house.step(Mark::Discover));
-    traces.note(stranger(1), house.step(Mark::ScriptGiven));
+    traces.note(stranger(1), house.step(Mark::RungChanged));
     for _ in 0..BURST * 2 {
-        traces.note(mac(1), house.step(Mark::ScriptGiven));
+        traces.note(mac(1), house.step(Mark::RungChanged));
     }
     house.pass(i64::from(EARNED_EVERY));
-    traces.note(mac(1), house.step(Mark::LocalBoot));
+    traces.note(mac(1), house.step(Mark::Stopped));
     let expected = before + BURST as usize + 1;
     for _ in 0..10_000 {
         if house.count() == expected {
