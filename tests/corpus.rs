@@ -1,10 +1,7 @@
 //! What real firmware sent in the lab, replayed to the parsers: as it was, cut at every place, and with every byte
 //! turned. SeaBIOS with its iPXE ROM, OVMF by PXE and by HTTP, AAVMF, trixie's iPXE, dnsmasq's answers and ours.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says where"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::fs;
 use std::path::Path;
@@ -19,11 +16,13 @@ use test_case::test_case;
 type Parser = fn(&[u8]) -> bool;
 
 #[test_case("arp", |bytes| Frame::parse(bytes, None, Checksum::Verify).is_ok())]
-#[test_case("dhcp", |bytes| dhcp(bytes))]
+#[test_case("dhcp", dhcp)]
 #[test_case("tftp", |bytes| tftp::packet::Packet::parse(bytes).is_ok())]
 #[test_case("http", |bytes| matches!(request::read(bytes), Head::Whole(..)))]
 fn what_real_firmware_sent_is_read_and_what_was_damaged_does_no_harm(kind: &str, parses: Parser) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(kind);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(kind);
     let mut replayed = 0;
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();

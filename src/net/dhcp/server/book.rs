@@ -17,7 +17,7 @@ use crate::net::dhcp::answer::View;
 use crate::net::dhcp::classify::Client;
 use crate::net::dhcp::moment::Moment;
 
-/// As many addresses are offered and not yet asked for: more clients do not ask within [`OFFER_HOLDS`].
+/// As many addresses are offered and not yet asked for: more clients do not ask within `OFFER_HOLDS`.
 pub const MAX_HOLDS: usize = 8_192;
 
 /// A client asks for what it was offered within seconds; EDK2 collects offers for four.
