@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 #[path = "net/common.rs"]
 mod common;
+#[path = "net/dhcp.rs"]
+mod dhcp;
 #[path = "net/http.rs"]
 mod http;
 #[path = "net/tftp.rs"]
@@ -44,5 +46,6 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let only = common::Only::from_environment();
     tftp::run(&only)?;
-    http::run(&only)
+    http::run(&only)?;
+    dhcp::run(&only)
 }
