@@ -47,7 +47,7 @@ const BENCHES: [Bench; 4] = [
         name: "tftp_1_w1",
         octets: 3 << 20,
         clients: 1,
-        rounds: 21,
+        rounds: 61,
         windows: (1, 1),
         with_itself: false,
         trip: NEAR,

@@ -126,7 +126,7 @@ pub trait Watcher: Send + Sync {
     fn tftp(&self, peer: SocketAddr, mark: Mark, text: String);
 }
 
-/// What a server may spend. A transfer holds two descriptors and at most 130 KiB.
+/// What a server may spend. A transfer holds two descriptors and 34 KiB; with the largest window 256 KiB at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Transfers at one time. A request beyond is not answered, and firmware asks again after some seconds.

@@ -353,11 +353,9 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_tftp_packet() {
-        let cases = std::env::var("FUZZ_CASES").ok();
-        let cases = cases.and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    fn fuzz_tftp_parse() {
         bolero::check!()
-            .with_iterations(cases)
+            .with_iterations(crate::net::frame::fuzz_cases())
             .for_each(|bytes: &[u8]| {
                 if let Ok(Packet::Read(request)) = Packet::parse(bytes) {
                     assert!(!request.name.is_empty() && !request.name.contains(&0));

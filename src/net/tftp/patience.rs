@@ -30,7 +30,8 @@ pub(super) struct Patience {
     agreed: Option<Duration>,
     smoothed: Option<Duration>,
     variation: Duration,
-    /// How often the interval was doubled since the last answer.
+    /// How often the interval was doubled since something was measured. An answer to what was sent twice is no reason to
+    /// go back: where all answers have become slow, nothing would ever be measured (RFC 6298 section 5).
     doubled: u32,
 }
 
@@ -55,7 +56,7 @@ impl Patience {
         (first * 2_u32.pow(self.doubled.min(8))).min(LONGEST)
     }
 
-    /// An answer came after so long; it answers something that was sent once (Karn's rule).
+    /// An answer came after so long, to something that was sent once (Karn's rule).
     pub(super) fn measured(&mut self, trip: Duration) {
         let smoothed = match self.smoothed {
             None => {
@@ -68,10 +69,6 @@ impl Patience {
             }
         };
         self.smoothed = Some(smoothed);
-    }
-
-    /// An answer came.
-    pub(super) fn answered(&mut self) {
         self.doubled = 0;
     }
 
@@ -122,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_up_to_the_longest_and_starts_anew_with_an_answer() {
+    fn doubles_up_to_the_longest_until_something_is_measured() {
         let mut patience = Patience::new(None);
         let mut seen = Vec::new();
         for _ in 0..5 {
@@ -130,8 +127,8 @@ mod tests {
             patience.missed();
         }
         assert_eq!(seen, [ms(250), ms(500), ms(1000), ms(2000), ms(2000)]);
-        patience.answered();
-        assert_eq!(patience.interval(), ms(250));
+        patience.measured(ms(8));
+        assert_eq!(patience.interval(), ms(24));
     }
 
     #[test]

@@ -192,9 +192,12 @@ impl Session {
         self.len() == 0
     }
 
-    /// The octets that the client has, as far as it said so; those of line ends in netascii counted.
+    /// The octets that the client has, as far as it said so; those that netascii adds are counted.
     pub fn delivered(&self) -> u64 {
-        self.acked * u64::from(self.block)
+        let octets = self.acked * u64::from(self.block);
+        self.stream
+            .len()
+            .map_or(octets, |length| octets.min(length))
     }
 
     fn acknowledged(&mut self, now: Duration, block: u16, out: &mut Burst) -> Fate {
@@ -203,11 +206,12 @@ impl Session {
                 return Fate::Goes;
             }
             self.state = State::Sending;
-            self.progress(now, self.sent == self.acked);
+            self.progress(now, true);
             return self.send(now, out);
         }
         let new = u64::from(block.wrapping_sub(wire(self.acked)));
-        if new > self.sent - self.acked {
+        let in_flight = self.sent - self.acked;
+        if new > in_flight {
             return Fate::Goes; // from before, or of what was never sent
         }
         if new == 0 && !self.is_call_for_repeat(now) {
@@ -215,11 +219,12 @@ impl Session {
         }
         self.acked += new;
         if new > 0 {
-            self.progress(now, self.acked == self.sent);
+            self.progress(now, new == in_flight);
         }
         if self.last == Some(self.acked) {
             return Fate::Done { acknowledged: true };
         }
+        self.again = new < in_flight;
         self.send(now, out)
     }
 
@@ -234,7 +239,6 @@ impl Session {
         if all && !self.again {
             self.patience.measured(now.saturating_sub(self.sent_at));
         }
-        self.patience.answered();
         self.again = false;
     }
 

@@ -328,3 +328,55 @@ fn noise_is_not_answered() {
         );
     }
 }
+
+/// A firmware whose disk became slow: every answer takes five times as long from one moment on.
+#[test]
+fn what_becomes_slow_is_not_sent_twice_for_ever() {
+    let (mut session, mut out) = opened(&bytes(90_000), &[]);
+    let (mut now, mut doubled) = (0, 0);
+    for block in 1..150 {
+        let trip = if block < 20 { 10 } else { 100 };
+        let answer = now + trip;
+        while session.deadline() < at(answer) {
+            session.handle(session.deadline(), Input::Tick, &mut out);
+            doubled += 1;
+        }
+        now = answer;
+        session.handle(at(now), Input::Datagram(&ack(block)), &mut out);
+        assert_eq!(blocks(&out), [block + 1]);
+    }
+    assert!(doubled < 12, "{doubled} blocks were sent twice");
+}
+
+/// Requests, answers and times of any kind: nothing is sent beyond a window, and a burst is what the kernel takes.
+#[test]
+fn fuzz_tftp_session() {
+    type Story = (bool, Vec<u8>, Vec<(u8, u8, u16, Vec<u8>)>);
+    let file: &'static [u8] = bytes(70_000).leak();
+    bolero::check!()
+        .with_iterations(crate::net::frame::fuzz_cases())
+        .with_type::<Story>()
+        .for_each(|(text, options, events)| {
+            let mode: &[u8] = if *text { b"netascii\0" } else { b"octet\0" };
+            let request = [b"\0\x01f\0", mode, options].concat();
+            let Ok(Packet::Read(request)) = Packet::parse(&request) else {
+                panic!("{}", request.escape_ascii());
+            };
+            let (mut out, mut now) = (Burst::default(), at(0));
+            let source = Box::new(Embedded(file));
+            let (mut session, _) = Session::open(source, &request, BOUNDS, now, &mut out);
+            for (kind, block, pause, noise) in events {
+                now += at(u64::from(*pause) / 8);
+                let ack = ack(u16::from(*block));
+                let input = match kind % 8 {
+                    0 => Input::Tick,
+                    1 => Input::Datagram(noise),
+                    2 if kind / 8 == 0 => Input::Gone,
+                    _ => Input::Datagram(&ack),
+                };
+                session.handle(now, input, &mut out);
+                assert!(out.bytes().len() <= Burst::MAX);
+                assert!(out.datagrams().count() <= Burst::MAX_DATAGRAMS);
+            }
+        });
+}
