@@ -41,8 +41,9 @@ use crate::model::trace::Mark;
 
 use seats::Seats;
 
-/// As long as transfers may go on after the stop: enough for scripts and loaders; a kernel is fetched again.
-pub const GRACE: Duration = Duration::from_secs(2);
+/// As long as transfers may go on after the stop: enough for scripts and loaders; a kernel is fetched again. Less than
+/// the daemon gives its tasks, or it would cut this one off.
+pub const GRACE: Duration = Duration::from_secs(1);
 /// When accepting fails, as it does when files run out, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -342,6 +342,11 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn transfers_of_machines_end_before_their_tasks_are_cut_off() {
+        assert!(crate::boot::http::GRACE < JOIN && SERVE < JOIN);
+    }
+
     #[tokio::test]
     async fn a_task_that_ends_by_itself_is_named_with_the_reason() {
         let (_stop, stopped) = watch::channel(false);
