@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -107,6 +108,8 @@ where
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), String> {
         let mut moved = self.shared.core.moved();
+        // Between its opening and now somebody may have changed the network.
+        moved.mark_changed();
         self.float(floating_ip::Input::Tick).await;
         let mut buffer = vec![0; RawLink::BUFFER];
         let outcome = loop {
@@ -133,7 +136,11 @@ where
                     let now = links.borrow_and_update().clone();
                     let here = now.0.get(&self.state.index).cloned();
                     match (changed, here) {
-                        (Ok(()), Some(state)) => self.placed(state, &now).await?,
+                        (Ok(()), Some(state)) => {
+                            if let Err(why) = self.placed(state, &now).await {
+                                break Err(why);
+                            }
+                        }
                         _ => break Err("the link is gone".to_owned()),
                     }
                 }
@@ -160,10 +167,9 @@ where
         let probes = self.prober.next_timer();
         let machines = [floating, probes].into_iter().flatten().min();
         let machines = machines.map(|at| self.origin + at);
-        let engine = self.engine.next_timer().map(|at| {
-            let wait = at.duration_since(self.shared.clock.now());
-            Instant::now() + Duration::try_from(wait).unwrap_or_default()
-        });
+        let engine = self.engine.next_timer();
+        let engine = engine.and_then(|at| wait(at, self.shared.clock.now(), self.own().is_some()));
+        let engine = engine.map(|wait| Instant::now() + wait);
         machines.into_iter().chain(engine).min()
     }
 
@@ -218,7 +224,8 @@ where
         if state.mac != self.link.mac() {
             return Err("the link has another card's address now".to_owned());
         }
-        if state.name != self.state.name {
+        let renamed = state.name != self.state.name;
+        if renamed {
             tracing::info!(from = %self.state.name, to = %state.name, "link was renamed");
             self.shared.core.wire().withdraw(&self.state.name);
             self.tell(Vec::new());
@@ -227,6 +234,9 @@ where
         let place = Place::of(links, state.index).unwrap_or_default();
         self.state = state;
         self.float(floating_ip::Input::Place(place)).await;
+        if renamed {
+            self.configured().await;
+        }
         Ok(())
     }
 
@@ -444,5 +454,26 @@ where
         self.tell(Vec::new());
         self.shared.core.wire().withdraw(&self.state.name);
         self.keeper.stop();
+    }
+}
+
+/// How long until the engine has something to do. It is handed nothing while the host has no address: what is due then
+/// stays due, and this loop would turn and turn.
+fn wait(at: Timestamp, now: Timestamp, has_address: bool) -> Option<Duration> {
+    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    has_address.then_some(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_waits_for_the_address_of_the_host() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let soon = now + Duration::from_secs(1);
+        assert_eq!(wait(soon, now, true), Some(Duration::from_secs(1)));
+        assert_eq!(wait(now, soon, true), Some(Duration::ZERO));
+        assert_eq!(wait(now, soon, false), None);
     }
 }
