@@ -168,11 +168,17 @@ where
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Starts a task for each wanted link that is there and has none.
+    /// Lets go of links that are no longer wanted, and starts a task for each wanted one that is there and has none.
     fn tend(&mut self, retry: &mut Option<tokio::time::Instant>) {
         let links = self.watch.now();
-        for link in wanted(&links, &self.wanted) {
-            if self.posts.contains_key(&link.index) || retry.is_some() {
+        let wanted = wanted(&links, &self.wanted);
+        let_go(&mut self.posts, &wanted);
+        if retry.is_some() {
+            return;
+        }
+        // One that cannot be served holds up none of the others.
+        for link in wanted {
+            if self.posts.contains_key(&link.index) {
                 continue;
             }
             let (words, heard) = mpsc::channel(FETCHES + SCANS);
@@ -242,6 +248,17 @@ fn wanted<'a>(links: &'a Links, named: &[LinkName]) -> Vec<&'a LinkState> {
     named.iter().filter_map(|name| links.named(name)).collect()
 }
 
+/// A link that got another name, or became a port of a bridge, was named by nobody: its task ends with its channel.
+fn let_go<T>(posts: &mut BTreeMap<u32, T>, wanted: &[&LinkState]) {
+    posts.retain(|index, _| {
+        let stays = wanted.iter().any(|link| link.index == *index);
+        if !stays {
+            tracing::info!(index, "link is not among those of net.links any more");
+        }
+        stays
+    });
+}
+
 /// Whoever could say stop may be gone; then nobody is there to serve for.
 async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -258,5 +275,49 @@ async fn next<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match receiver {
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::links::LinkKind;
+    use super::*;
+
+    fn link(index: u32, name: &str, master: Option<u32>) -> (u32, LinkState) {
+        let state = LinkState {
+            index,
+            name: name.parse().unwrap(),
+            mac: MacAddr::new([2, 0, 0, 0, 0, 1]),
+            up: true,
+            running: true,
+            mtu: 1500,
+            kind: if name.starts_with("br") {
+                LinkKind::Bridge
+            } else {
+                LinkKind::Card
+            },
+            master,
+            addresses: Vec::new(),
+        };
+        (index, state)
+    }
+
+    fn served(links: Vec<(u32, LinkState)>, named: &str) -> Vec<u32> {
+        let links = Links(links.into_iter().collect());
+        let mut posts = BTreeMap::from([(2, "a"), (3, "b")]);
+        let_go(&mut posts, &wanted(&links, &[named.parse().unwrap()]));
+        posts.into_keys().collect()
+    }
+
+    #[test]
+    fn a_link_that_gave_its_name_to_another_is_served_no_more() {
+        let renamed = vec![link(2, "wan", None), link(3, "lan", None)];
+        assert_eq!(served(renamed, "lan"), [3]);
+    }
+
+    #[test]
+    fn a_card_that_became_a_port_leaves_its_frames_to_the_bridge() {
+        let bridged = vec![link(2, "eth0", Some(3)), link(3, "br0", None)];
+        assert_eq!(served(bridged, AUTO), [3]);
     }
 }
