@@ -11,7 +11,8 @@ use crate::model::identity::usable_uuid;
 use crate::model::machine::Source;
 use crate::model::network::Admit;
 use crate::model::{
-    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, RequestId,
+    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, Machine,
+    RequestId,
 };
 
 /// Who asks for its script.
@@ -96,9 +97,15 @@ async fn take(adviser: &Adviser, visitor: &Visitor, mut asked: Asked) -> Asked {
     asked
 }
 
-/// The order that it was given a moment ago still holds for this boot.
+/// The order that it was given a moment ago still holds for this boot, unless the machine was locked since.
 fn again(given: &Given, mac: MacAddr, now: Timestamp, asked: &mut Asked) {
-    if let (Boot::Local, Some(once)) = (&asked.decision.boot, given.lately(mac, now)) {
+    let locked = |machine: &Machine| machine.lock.is_some();
+    if asked.machine.as_deref().is_some_and(locked) {
+        return;
+    }
+    if let (Boot::Local | Boot::Silence, Some(once)) =
+        (&asked.decision.boot, given.lately(mac, now))
+    {
         asked.decision = Decision {
             boot: Boot::Once(once),
             why: "it was told so a moment ago",
@@ -123,4 +130,39 @@ async fn run(core: &Core, visitor: &Visitor, command: Command) -> Result<Receipt
         if_version: None,
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use test_case::test_case;
+
+    use super::*;
+    use crate::model::{Lock, MachineId, MemorableName, Network, Once};
+
+    #[test_case(Boot::Local, false => Boot::Once(Once::Shell))]
+    #[test_case(Boot::Silence, false => Boot::Once(Once::Shell); "on a network that is silent else")]
+    #[test_case(Boot::Local, true => Boot::Local; "but not past a lock")]
+    fn an_order_that_was_given_is_given_again_in_the_same_boot(boot: Boot, locked: bool) -> Boot {
+        let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
+        let (id, now) = (MachineId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+        let name = MemorableName::candidates(mac).next().unwrap();
+        let evidence = Evidence::of_macs(mac, []);
+        let mut machine = Machine::register(id, &evidence, name, Source::Agent, now);
+        machine.lock = locked.then(|| Lock {
+            by: "ada".into(),
+            at: now,
+            reason: None,
+        });
+        let mut asked = Asked {
+            machine: Some(Arc::new(machine)),
+            network: Arc::new(Network::new("eth0".parse().unwrap())),
+            decision: Decision { boot, why: "" },
+        };
+        let given = Given::default();
+        given.note(mac, now, &Once::Shell);
+        again(&given, mac, now, &mut asked);
+        asked.decision.boot
+    }
 }
