@@ -2,7 +2,7 @@
 //!
 //! A few addresses are probed ahead, so that a client seldom waits: firmware has little patience.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -12,10 +12,12 @@ use crate::net::dhcp::moment::Moment;
 const ANSWER: Duration = Duration::from_millis(500);
 /// As long as a probe that nobody answered is believed.
 const KEEPS: Duration = Duration::from_mins(5);
-/// As many addresses are probed ahead: a rack's worth.
-pub const AHEAD: usize = 32;
-/// As many clients wait for a probe of their own. A flood is served without: it would make a flood of ARP.
+/// As many addresses are probed ahead: a few racks' worth, or 256 new clients a second for as long as they come.
+pub const AHEAD: usize = 128;
+/// As many clients wait for a probe of their own within [`CROWD`]. Where more come, all that can be probed is probed
+/// ahead; the others are served without, as a flood is: it would make a flood of ARP.
 pub const MAX_WAITING: usize = 4;
+const CROWD: Duration = Duration::from_secs(10);
 
 /// Probes of one link, each perhaps with a question that waits for it.
 #[derive(Debug)]
@@ -23,7 +25,8 @@ pub struct Probes<Q> {
     running: BTreeMap<Ipv4Addr, Probe<Q>>,
     due: BTreeSet<(Moment, Ipv4Addr)>,
     good: BTreeMap<Ipv4Addr, Moment>,
-    waiting: usize,
+    /// When the last clients began to wait, at most [`MAX_WAITING`].
+    waits: VecDeque<Moment>,
 }
 
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl<Q> Default for Probes<Q> {
             running: BTreeMap::new(),
             due: BTreeSet::new(),
             good: BTreeMap::new(),
-            waiting: 0,
+            waits: VecDeque::new(),
         }
     }
 }
@@ -65,13 +68,16 @@ impl<Q> Probes<Q> {
         self.running.contains_key(&address) || self.good.contains_key(&address)
     }
 
-    /// Begins a probe for a client, whose question is handed back when too many wait already.
+    /// Begins a probe for a client, whose question is handed back when too many have waited lately.
     pub fn wait(&mut self, address: Ipv4Addr, question: Q, now: Moment) -> Result<(), Q> {
-        if self.waiting >= MAX_WAITING {
+        while self.waits.front().is_some_and(|at| now.since(*at) >= CROWD) {
+            self.waits.pop_front();
+        }
+        if self.waits.len() >= MAX_WAITING {
             return Err(question);
         }
         self.end(address);
-        self.waiting += 1;
+        self.waits.push_back(now);
         self.begin(address, Some(question), now);
         Ok(())
     }
@@ -119,9 +125,6 @@ impl<Q> Probes<Q> {
     fn end(&mut self, address: Ipv4Addr) -> Option<Probe<Q>> {
         let probe = self.running.remove(&address)?;
         self.due.remove(&(probe.until, address));
-        if probe.question.is_some() {
-            self.waiting -= 1;
-        }
         Some(probe)
     }
 

@@ -88,7 +88,7 @@ fn lease(world: &World, engine: &mut Engine, model: &Model) -> Ipv4Addr {
 
 #[test]
 fn an_address_is_probed_before_its_first_offer() {
-    let mut world = world(50);
+    let mut world = world(150);
     let mut engine = Engine::new();
     let out = discover(&world, &mut engine, &UDHCPC);
     let asked = probed(&out);
