@@ -106,6 +106,7 @@ pub fn run(only: &Only) -> Result<()> {
     println!(
         "# tftp: MB/s at blksize {BLOCK}; each server alone in a namespace, the client in another"
     );
+    println!("# tftpd-hpa serves in children that nobody waits for: what they spend is not told");
     for bench in wanted {
         bench.run(&client, &servers, &root)?;
     }

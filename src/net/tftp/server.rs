@@ -202,6 +202,7 @@ async fn drive(
     tokio::pin!(alarm);
     loop {
         port.send(None, &burst).await;
+        transfer.read_ahead();
         let received = tokio::select! {
             biased;
             received = port.recv(&mut buffer, rest) => received,

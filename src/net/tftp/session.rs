@@ -169,6 +169,15 @@ impl Session {
         fate
     }
 
+    /// Reads what will be sent next, while the client is busy with what was sent.
+    pub fn read_ahead(&mut self) {
+        if self.answered && self.state == State::Sending {
+            let two_windows = 2 * usize::from(self.window) * usize::from(self.block);
+            // An error comes again when the block is due, and is told then.
+            let _ = self.stream.load(self.place(), two_windows, true);
+        }
+    }
+
     /// When the next [`Input::Tick`] is due.
     pub fn deadline(&self) -> Duration {
         self.sent_at + self.patience.interval()
@@ -194,10 +203,13 @@ impl Session {
 
     /// The octets that the client has, as far as it said so; those that netascii adds are counted.
     pub fn delivered(&self) -> u64 {
-        let octets = self.acked * u64::from(self.block);
-        self.stream
-            .len()
-            .map_or(octets, |length| octets.min(length))
+        let known = self.stream.len();
+        known.map_or(self.place(), |length| self.place().min(length))
+    }
+
+    /// Where in the stream the first block is that the client may lack.
+    fn place(&self) -> u64 {
+        self.acked * u64::from(self.block)
     }
 
     fn acknowledged(&mut self, now: Duration, block: u16, out: &mut Burst) -> Fate {
@@ -304,10 +316,9 @@ impl Session {
 
     fn fill(&mut self, out: &mut Burst) -> io::Result<()> {
         let block = usize::from(self.block);
-        let place = self.acked * u64::from(self.block);
         let ends = self.acked + u64::from(self.window);
         let window = usize::from(self.window) * block;
-        self.stream.load(place, window, self.answered)?;
+        self.stream.load(self.place(), window, self.answered)?;
         for number in self.acked + 1..=ends {
             let from = (number - 1) * u64::from(self.block);
             let octets = self.stream.slice(from, block);

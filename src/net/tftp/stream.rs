@@ -88,6 +88,7 @@ impl Stream {
     fn take(&mut self, wanted: usize) -> io::Result<()> {
         let have = self.buffer.len();
         let more = bounded(self.length - self.taken, wanted.saturating_sub(have));
+        self.buffer.reserve_exact(more);
         self.buffer.resize(have + more, 0);
         let read = read_whole(&*self.source, self.taken, &mut self.buffer[have..]);
         if let Err(error) = read {

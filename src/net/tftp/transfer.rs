@@ -147,6 +147,10 @@ impl Transfer {
         matches!(fate, Fate::Goes)
     }
 
+    pub(super) fn read_ahead(&mut self) {
+        self.session.read_ahead();
+    }
+
     pub(super) fn deadline(&self) -> Duration {
         self.session.deadline()
     }

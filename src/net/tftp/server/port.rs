@@ -4,6 +4,7 @@
 //! block of a transfer would wake its task twice. Bursts are sent in one call, where the kernel cuts them into
 //! datagrams (`UDP_SEGMENT`).
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -22,9 +23,6 @@ use crate::net::tftp::burst::Burst;
 /// What Ethernet carries, for a path of which nothing is known.
 pub(super) const ETHERNET: u16 = 1500;
 
-/// Datagrams, and the word that nobody listens at the other end.
-const HEARD: Interest = Interest::READABLE.add(Interest::ERROR);
-
 pub(super) struct Port {
     socket: AsyncFd<UdpSocket>,
     /// Until the kernel or a driver says that it cannot.
@@ -35,7 +33,7 @@ impl Port {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
-            socket: sys::wait_for(socket, HEARD)?,
+            socket: sys::wait_for(socket, Interest::READABLE)?,
             segments: AtomicBool::new(true),
         })
     }
@@ -62,7 +60,7 @@ impl Port {
     }
 
     /// Waits until something came, and takes the first of it. What came along with it stays unnoticed until more comes;
-    /// with `rest` it is looked for first, after all others had their turn.
+    /// with `rest` it is looked for first, after all others had their turn. One task waits at a time.
     pub(super) async fn recv(&self, buffer: &mut [u8], rest: bool) -> io::Result<usize> {
         self.first(rest, |socket| socket.recv(buffer)).await
     }
@@ -90,7 +88,8 @@ impl Port {
         }
         loop {
             // Each datagram that comes later makes it ready again; one more call would only say that there is none yet.
-            self.socket.ready(HEARD).await?.clear_ready();
+            let ready = poll_fn(|context| self.socket.poll_read_ready(context));
+            ready.await?.clear_ready();
             match take(self.socket.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 taken => return taken,

@@ -81,10 +81,12 @@ impl Shared<'_> {
             entry.answered.store(true, Ordering::Relaxed);
         }
         self.due = self.due.min(transfer.deadline());
-        if !goes {
+        self.port.send(Some(peer), &self.burst).await;
+        if goes {
+            transfer.read_ahead();
+        } else {
             self.table.remove(peer);
         }
-        self.port.send(Some(peer), &self.burst).await;
     }
 
     fn makes_room(&mut self, peer: SocketAddr, datagram: &[u8]) -> bool {
