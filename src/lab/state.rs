@@ -12,6 +12,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use nix::sys::statvfs::statvfs;
@@ -25,6 +26,9 @@ const BASE: &str = "/var/tmp/dragonfly-lab";
 /// Logs, firmware variables (64 MiB for arm64) and a little of the sparse disks.
 const NEEDED_MB: u64 = 300;
 const PREFIX: &str = "dfl-";
+
+/// Claims that this process has made.
+static CLAIMS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sheet {
@@ -71,7 +75,9 @@ impl Record {
         if record.dir.exists() {
             return Ok(None);
         }
-        let making = base.join(format!(".{name}.{}", std::process::id()));
+        // One process may start several labs at once, each with a folder of its own in the making.
+        let turn = CLAIMS.fetch_add(1, Ordering::Relaxed);
+        let making = base.join(format!(".{name}.{}.{turn}", std::process::id()));
         for part in ["processes", "namespaces", "logs", "foreign", "vm", "files"] {
             fs::create_dir_all(making.join(part))
                 .doing(|| format!("create {}", making.display()))?;
@@ -298,5 +304,28 @@ mod tests {
     #[test_case("twelve-chars", false; "too long for a tap device")]
     fn names_fit_devices_and_paths(name: &str, fits: bool) {
         assert_eq!(check_name(name).is_ok(), fits);
+    }
+
+    /// Two labs that one process started at the same moment made theirs in one folder, and one of them found it gone.
+    #[test]
+    fn labs_that_are_claimed_at_once_get_a_name_each() {
+        let base = tempfile::tempdir().unwrap();
+        let sheet = Sheet::new(Foreign::None, false, true).unwrap();
+        let claim = |number: u32| {
+            let name = format!("lab{number}");
+            Record::try_claim(base.path(), &name, &sheet).unwrap()
+        };
+        let claimed = std::thread::scope(|scope| {
+            let one = || (1..=20).filter_map(claim).next();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+            let mut names: Vec<_> = ended.map(|record| record.unwrap().name).collect();
+            names.sort();
+            names
+        });
+        let mut apart = claimed.clone();
+        apart.dedup();
+        assert_eq!(apart, claimed);
+        assert_eq!(claimed.len(), 8);
     }
 }
