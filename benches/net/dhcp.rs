@@ -23,7 +23,7 @@ mod start;
 use servers::{Kind, SERVER};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 9);
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const TRIAL: Duration = Duration::from_secs(2);
 const P99_TRIAL: Duration = Duration::from_secs(6);
 /// Of the exchanges that are begun, as many may be lost.
@@ -103,8 +103,7 @@ fn rate(lab: &Lab, client: &Host) -> Result<u32> {
             samples.values.push(measured.value);
         }
     }
-    let (ours, peer) = compare("dhcp_rate", &all, f64::max)?;
-    print("dhcp_rate", ours, peer, ours / peer);
+    report("dhcp_rate", &all, true)?;
     let slowest = all.iter().map(|samples| median(&samples.values));
     Ok(whole(slowest.fold(f64::MAX, f64::min)))
 }
@@ -127,9 +126,7 @@ fn latency(lab: &Lab, client: &Host, rate: u32) -> Result<()> {
             samples.values.push(measured.value);
         }
     }
-    let (ours, peer) = compare("dhcp_p99", &all, f64::min)?;
-    print("dhcp_p99", ours, peer, peer / ours);
-    Ok(())
+    report("dhcp_p99", &all, false)
 }
 
 /// What a lease cannot be faster than that is on the disk before its ACK; Kea does not wait for it.
@@ -207,17 +204,35 @@ fn sustained(lab: &Lab, client: &Host) -> Result<f64> {
     Ok(f64::from(good))
 }
 
-/// The medians of ours and of the better peer, who is named.
-fn compare(name: &str, all: &[Samples; 3], better: fn(f64, f64) -> f64) -> Result<(f64, f64)> {
+/// Ours beside the better peer, who is named: medians of the rounds, and of the ratios of the rounds, in which the
+/// machine was as fast for both.
+fn report(name: &str, all: &[Samples; 3], larger_is_better: bool) -> Result<()> {
     let (ours, peers) = all.split_first().ok_or("nothing was measured")?;
-    let medians = peers.iter().map(|peer| median(&peer.values));
-    let best = medians.reduce(better).ok_or("there is no peer")?;
-    let named = peers
+    let worth = |samples: &Samples| {
+        let middle = median(&samples.values);
+        if larger_is_better { middle } else { -middle }
+    };
+    let best = peers
         .iter()
-        .find(|peer| median(&peer.values).total_cmp(&best).is_eq());
-    let named = named.map_or("nobody", |peer| peer.kind.name());
-    println!("# {name} better peer: {named}, {ROUNDS} rounds");
-    Ok((median(&ours.values), best))
+        .max_by(|a, b| worth(a).total_cmp(&worth(b)))
+        .ok_or("there is no peer")?;
+    println!(
+        "# {name} better peer: {}, {ROUNDS} rounds",
+        best.kind.name()
+    );
+    let rounds = ours.values.iter().zip(&best.values);
+    let ratios: Vec<f64> = rounds
+        .map(|(ours, peer)| {
+            if larger_is_better {
+                ours / peer
+            } else {
+                peer / ours
+            }
+        })
+        .collect();
+    let (ours, peer) = (median(&ours.values), median(&best.values));
+    print(name, ours, peer, median(&ratios));
+    Ok(())
 }
 
 #[expect(
