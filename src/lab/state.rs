@@ -316,7 +316,7 @@ mod tests {
             Record::try_claim(base.path(), &name, &sheet).unwrap()
         };
         let claimed = std::thread::scope(|scope| {
-            let one = || (1..=20).filter_map(claim).next();
+            let one = || (1..=20).find_map(claim);
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
             let ended = threads.into_iter().map(|thread| thread.join().unwrap());
             let mut names: Vec<_> = ended.map(|record| record.unwrap().name).collect();
