@@ -14,7 +14,7 @@ const ANSWER: Duration = Duration::from_millis(500);
 const KEEPS: Duration = Duration::from_mins(5);
 /// As many addresses are probed ahead: a few racks' worth, or 256 new clients a second for as long as they come.
 pub const AHEAD: usize = 128;
-/// As many clients wait for a probe of their own within [`CROWD`]. Where more come, all that can be probed is probed
+/// As many clients wait for a probe of their own within `CROWD`. Where more come, all that can be probed is probed
 /// ahead; the others are served without, as a flood is: it would make a flood of ARP.
 pub const MAX_WAITING: usize = 4;
 const CROWD: Duration = Duration::from_secs(10);
