@@ -3,7 +3,11 @@
 //! Everything here is pure: no I/O, no async, no clock of its own. Bytes and words become these types
 //! once, at the edge, and a value of these types cannot be wrong.
 
+pub mod action;
+pub mod agent;
 pub mod boot;
+pub mod digest;
+pub mod disk;
 pub mod edit;
 pub mod event;
 pub mod field;
@@ -19,9 +23,12 @@ pub mod snippets;
 pub mod state;
 pub mod trace;
 
+pub use action::Action;
 pub use boot::{
     Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung, decide,
 };
+pub use digest::Digest;
+pub use disk::DiskRule;
 pub use edit::{Field, Patch, Pending};
 pub use event::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
 pub use field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};

@@ -134,7 +134,7 @@ impl Web {
 pub fn router(core: Core, about: About) -> Router {
     let web = Web::new(core, about);
     let mut router = Router::new();
-    for route in routes::ROUTES {
+    for route in routes::all() {
         router = router.route(route.path, frame::mount(route, &web));
     }
     router

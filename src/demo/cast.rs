@@ -291,6 +291,7 @@ impl Player {
                 size_bytes: *size_bytes,
                 model: Some((*name).into()),
                 serial: Some(format!("S{:04}NX{at}", 4100 + seat * 7)),
+                ..Disk::default()
             });
         let cards = self
             .macs(seat)
@@ -304,6 +305,8 @@ impl Player {
                 },
                 mac,
                 speed_mbps: Some(model.speed),
+                link_up: Some(true),
+                driver: None,
             });
         Hardware {
             cpu_model: Some(model.cpu.into()),
@@ -313,6 +316,7 @@ impl Player {
             network_interfaces: cards.collect(),
             is_virtual: model.is_virtual,
             virt_platform: model.is_virtual.then(|| "kvm".into()),
+            ..Hardware::default()
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::boot::BootRecord;
+use super::disk::DiskKind;
 use super::edit::Pending;
 use super::field::{FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
 use super::identity::Identity;
@@ -114,22 +115,135 @@ pub struct Hardware {
     pub cpu_cores: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_threads: Option<u32>,
     pub disks: Vec<Disk>,
     pub network_interfaces: Vec<NetworkInterface>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<Gpu>,
     pub is_virtual: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virt_platform: Option<String>,
+    /// `bios` or `uefi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// Whether the firmware checks signatures; none where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bios_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The architecture as Debian names it: `amd64`, `arm64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bmc_address: Option<IpAddr>,
+    /// `8086:1539` and the like: what firmware files its drivers may want.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pci_ids: Vec<String>,
+    /// A system that was found on one of the disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing_os: Option<ExistingOs>,
+    /// When somebody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+}
+
+impl Hardware {
+    /// Whether no disk holds anything: no partition table, no signature of a file system, RAID or LVM. A machine
+    /// without disks, or whose disks nobody looked at, is not blank.
+    pub fn is_blank(&self) -> bool {
+        let mut own = self
+            .disks
+            .iter()
+            .filter(|disk| !disk.booted_from)
+            .peekable();
+        own.peek().is_some() && own.all(|disk| disk.contents.as_deref() == Some(&[]))
+    }
+}
+
+/// A graphics card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+}
+
+/// A system that was on a disk before us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExistingOs {
+    pub name: String,
+    /// The partition that it was found on, without `/dev/`.
+    pub device: String,
 }
 
 /// One disk, as its machine names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
+    /// Its name without `/dev/`.
     pub device: String,
     pub size_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wwn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DiskKind>,
+    /// Bytes of a logical sector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_bytes: Option<u32>,
+    /// How much of its life is used, in percent; from 100 on its vendor promises nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wear_percent: Option<u8>,
+    /// Other names of its device, such as `/dev/disk/by-id/…`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removable: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    /// The machine runs from it just now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub booted_from: bool,
+    /// What was found on it: `gpt`, `mbr`, `ext4`, `mdraid`, `lvm` and the like; empty when it is blank, none when
+    /// nobody looked or could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Vec<String>>,
+}
+
+impl Disk {
+    /// Whether a system may be written to it.
+    pub const fn is_usable(&self) -> bool {
+        !self.removable && !self.read_only && !self.booted_from && self.size_bytes > 0
+    }
+}
+
+impl std::fmt::Display for Disk {
+    /// `sda (QEMU HARDDISK, serial A1, 20.0 GiB)`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (", self.device)?;
+        if let Some(model) = &self.model {
+            write!(f, "{model}, ")?;
+        }
+        if let Some(serial) = &self.serial {
+            write!(f, "serial {serial}, ")?;
+        }
+        let tenths = self.size_bytes.saturating_mul(10) >> 30;
+        write!(f, "{}.{} GiB)", tenths / 10, tenths % 10)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One network card, as its machine names it.
@@ -139,6 +253,11 @@ pub struct NetworkInterface {
     pub mac: MacAddr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed_mbps: Option<u32>,
+    /// Whether a cable was in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_up: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
 }
 
 /// What the machine should be. `generation` grows with each change that was applied.

@@ -114,11 +114,8 @@ fn ids(parts: &Parts, fresh: Uuid) -> Result<Ids, Fault> {
 /// The row's own path, never the client's: it becomes a label.
 fn template(parts: &Parts) -> &'static str {
     let matched = parts.extensions.get::<MatchedPath>();
-    let found = matched.and_then(|path| {
-        super::routes::ROUTES
-            .iter()
-            .find(|route| route.path == path.as_str())
-    });
+    let found =
+        matched.and_then(|path| super::routes::all().find(|route| route.path == path.as_str()));
     found.map_or("other", |route| route.path)
 }
 

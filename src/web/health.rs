@@ -11,7 +11,7 @@ use super::frame::bare;
 use super::nearest::nearest;
 use super::param::shown;
 use super::problem::Fault;
-use super::routes::{ROUTES, Route};
+use super::routes::{self, Route};
 use crate::api::Code;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -54,8 +54,7 @@ pub async fn nowhere(Extension(ids): Extension<Ids>, uri: Uri) -> Response<Body>
 }
 
 fn not_found(uri: &Uri) -> Fault {
-    let paths = ROUTES
-        .iter()
+    let paths = routes::all()
         .map(|route| route.path)
         .filter(|path| !path.contains('{'));
     let hint = match nearest(uri.path(), paths) {

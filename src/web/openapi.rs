@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::ask::{Ask, bytes_as};
 use super::param::{Kind, Param};
 use super::problem;
-use super::routes::{Input, Output, Policy, ROUTES, Route, Shape, list, shape};
+use super::routes::{Input, Output, Policy, Route, Shape, all, list, shape};
 use crate::api;
 
 pub fn show(ask: &Ask) -> Response<Body> {
@@ -18,7 +18,7 @@ pub fn show(ask: &Ask) -> Response<Body> {
 pub fn document(version: &str) -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in all() {
         let operation = operation(route, &mut schemas);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;

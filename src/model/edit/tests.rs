@@ -99,8 +99,8 @@ fn a_machine_with_everything_reads_back() {
     full.hardware.disks.push(Disk {
         device: "/dev/sda".into(),
         size_bytes: u64::MAX,
-        model: None,
         serial: Some("s".into()),
+        ..Disk::default()
     });
     full.observed.generation = Some(1);
     full.lock = Some(Lock {

@@ -64,12 +64,14 @@ pub fn server(number: u32, revision: u64) -> Machine {
         device: "nvme0n1".into(),
         size_bytes: 960_197_124_096,
         model: Some("SAMSUNG MZQL2960HCJR".into()),
-        serial: None,
+        ..Disk::default()
     }];
     machine.hardware.network_interfaces = vec![NetworkInterface {
         name: "eno1".into(),
         mac: mac(number),
         speed_mbps: Some(10_000),
+        link_up: Some(true),
+        driver: None,
     }];
     machine.config.generation = revision + 1;
     machine.config.hostname = Some(text(&format!("node{number:06}")));

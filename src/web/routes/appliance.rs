@@ -1,0 +1,176 @@
+//! Dragonfly itself: status, settings, events, health, the page.
+
+use axum::http::Method;
+
+use super::{CHANGE, CURSOR, Input, LIMIT, MACHINE, Output, Policy, Route, list, now, shape};
+use crate::api;
+use crate::core::policy::Permission;
+use crate::web::param::{Kind, Param};
+use crate::web::{events, health, openapi, page, settings, status};
+
+const AUDIT: Param = Param {
+    name: "audit",
+    kind: Kind::Flag,
+    about: "only the audit log",
+    example: "true",
+};
+const ORDER: Param = Param {
+    name: "order",
+    kind: Kind::Word(&["newest", "oldest"]),
+    about: "which come first",
+    example: "oldest",
+};
+
+const EVENTS: &[&Param] = &[&MACHINE, &AUDIT, &ORDER, &LIMIT, &CURSOR];
+
+const KEY: &str = "/api/v1/settings/{key}";
+
+pub static ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        path: "/api/v1/status",
+        policy: Policy::Needs(Permission::Read),
+        summary: "How Dragonfly is",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Status>()),
+        handler: |ask| now(status::show(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/settings",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List settings",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Setting>()),
+        handler: |ask| now(settings::list(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: KEY,
+        policy: Policy::Needs(Permission::Read),
+        summary: "Show a setting",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Versioned(shape::<api::Setting>()),
+        handler: |ask| now(settings::show(&ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: KEY,
+        policy: Policy::Needs(Permission::ChangeSettings),
+        summary: "Give a setting a value",
+        command: Some("setting.set"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::SetSetting>(),
+            r#"{"value":"Shelf in the hall"}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(settings::set(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: KEY,
+        policy: Policy::Needs(Permission::ChangeSettings),
+        summary: "Bring the default of a setting back",
+        command: Some("setting.reset"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(settings::reset(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/events",
+        policy: Policy::Needs(Permission::ReadAudit),
+        summary: "List events, or follow them live",
+        command: None,
+        creates: false,
+        params: EVENTS,
+        body: Input::Nothing,
+        answer: Output::Events,
+        handler: |ask| now(events::read(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/openapi.json",
+        policy: Policy::Open,
+        summary: "This description",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::AnyJson,
+        handler: |ask| now(Ok(openapi::show(&ask))),
+    },
+    Route {
+        method: Method::GET,
+        path: "/livez",
+        policy: Policy::Open,
+        summary: "Whether the process is alive",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Text("text/plain; charset=utf-8"),
+        handler: |ask| now(Ok(health::live(&ask))),
+    },
+    Route {
+        method: Method::GET,
+        path: "/readyz",
+        policy: Policy::Open,
+        summary: "Whether it can serve",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Text("text/plain; charset=utf-8"),
+        handler: |ask| now(Ok(health::ready(&ask))),
+    },
+    Route {
+        method: Method::GET,
+        path: "/metrics",
+        policy: Policy::Open,
+        summary: "Figures for Prometheus",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Text(health::METRICS),
+        handler: |ask| now(health::metrics(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/",
+        policy: Policy::Needs(Permission::Read),
+        summary: "The page",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Text("text/html; charset=utf-8"),
+        handler: |ask| now(page::show(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/style.css",
+        policy: Policy::Open,
+        summary: "How the page looks",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Text("text/css; charset=utf-8"),
+        handler: |ask| now(Ok(page::style(&ask))),
+    },
+];

@@ -1,0 +1,311 @@
+//! Machines, their tags, conflicts and boots.
+
+use axum::http::Method;
+
+use super::{
+    CHANGE, CONFIRM, CURSOR, DRY_RUN, Input, LIMIT, Output, Policy, Route, list, now, shape,
+};
+use crate::api;
+use crate::core::policy::Permission;
+use crate::web::param::{Kind, Param};
+use crate::web::{boots, conflicts, machines, tags};
+
+const STATE: Param = Param {
+    name: "state",
+    kind: Kind::Word(&[
+        "discovered",
+        "ready",
+        "provisioning",
+        "provisioned",
+        "error",
+        "offline",
+    ]),
+    about: "only machines in this state",
+    example: "ready",
+};
+const TAG: Param = Param {
+    name: "tag",
+    kind: Kind::Texts(63),
+    about: "only machines that carry this tag; give it again for one more tag",
+    example: "rack2",
+};
+const OS: Param = Param {
+    name: "os",
+    kind: Kind::Text(63),
+    about: "only machines for which this system is chosen",
+    example: "debian-13",
+};
+const Q: Param = Param {
+    name: "q",
+    kind: Kind::Text(200),
+    about: "only machines with each of these words in a name, address, MAC, tag or id",
+    example: "web",
+};
+const LOCKED: Param = Param {
+    name: "locked",
+    kind: Kind::Flag,
+    about: "only machines that are locked, or that are not",
+    example: "true",
+};
+const PENDING: Param = Param {
+    name: "pending",
+    kind: Kind::Flag,
+    about: "only machines with an edit that waits, or without one",
+    example: "true",
+};
+const SORT: Param = Param {
+    name: "sort",
+    kind: Kind::Word(machines::SORTS),
+    about: "the order; a minus turns it round",
+    example: "name",
+};
+const AFTER: Param = Param {
+    name: "after",
+    kind: Kind::Text(20),
+    about: "only steps that came after the one with this number: `last` of the answer before",
+    example: "42",
+};
+
+const LIST: &[&Param] = &[
+    &STATE, &TAG, &OS, &Q, &LOCKED, &PENDING, &SORT, &LIMIT, &CURSOR,
+];
+
+const ONE: &str = "/api/v1/machines/{machine}";
+const BOOT_ONCE: &str = "/api/v1/machines/{machine}/boot-once";
+
+pub static ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        path: "/api/v1/machines",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List machines",
+        command: None,
+        creates: false,
+        params: LIST,
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Machine>()),
+        handler: |ask| now(machines::list(&ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines",
+        policy: Policy::Needs(Permission::AdoptMachines),
+        summary: "Add a machine",
+        command: Some("machine.add"),
+        creates: true,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::AddMachine>(),
+            r#"{"mac":"52:54:00:12:34:56","hostname":"web01","tags":["rack2"]}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::add(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: ONE,
+        policy: Policy::Needs(Permission::Read),
+        summary: "Show a machine",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Versioned(shape::<api::Machine>()),
+        handler: |ask| now(machines::show(&ask)),
+    },
+    Route {
+        method: Method::PATCH,
+        path: ONE,
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Edit a machine: most fields wait in `pending` until they are applied",
+        command: Some("machine.set"),
+        creates: false,
+        params: &[&DRY_RUN, &CONFIRM],
+        body: Input::Required(
+            shape::<api::SetMachine>(),
+            r#"{"hostname":"web01","os_choice":"debian-13"}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::set(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: ONE,
+        policy: Policy::Needs(Permission::RemoveMachines),
+        summary: "Delete a machine",
+        command: Some("machine.delete"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::delete(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines/{machine}/apply",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Make the pending edit the desired state",
+        command: Some("machine.apply"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Optional(shape::<api::Apply>(), r#"{"now":false}"#),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::apply(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines/{machine}/discard",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Drop the pending edit",
+        command: Some("machine.discard"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::discard(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines/{machine}/tags",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Put tags on and take tags off",
+        command: Some("machine.tag"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::EditTags>(),
+            r#"{"add":["rack2"],"remove":["new"]}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::tag(ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: "/api/v1/machines/{machine}/lock",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Lock a machine: it cannot be reimaged, powered off or deleted",
+        command: Some("machine.lock"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Optional(
+            shape::<api::LockMachine>(),
+            r#"{"reason":"holds the backups"}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::lock(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/api/v1/machines/{machine}/lock",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Unlock a machine",
+        command: Some("machine.unlock"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::unlock(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines/{machine}/merge",
+        policy: Policy::Needs(Permission::RemoveMachines),
+        summary: "Merge another machine into this one",
+        command: Some("machine.merge"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(shape::<api::Merge>(), r#"{"absorb":"52:54:00:12:34:57"}"#),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::merge(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/machines/{machine}/split",
+        policy: Policy::Needs(Permission::RemoveMachines),
+        summary: "Make some of its cards a machine of their own",
+        command: Some("machine.split"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::Split>(),
+            r#"{"macs":["52:54:00:12:34:57"],"uuid":false}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(machines::split(ask)),
+    },
+    Route {
+        method: Method::POST,
+        path: BOOT_ONCE,
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Say what a machine boots next, once",
+        command: Some("machine.boot_once"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(
+            shape::<api::BootOnce>(),
+            r#"{"kind":"chain","url":"http://10.0.0.1/boot/custom.ipxe"}"#,
+        ),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::order(ask)),
+    },
+    Route {
+        method: Method::DELETE,
+        path: BOOT_ONCE,
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Take back what a machine was to boot once",
+        command: Some("machine.boot_once"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Nothing,
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::cancel(ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: "/api/v1/machines/{machine}/loader",
+        policy: Policy::Needs(Permission::EditMachines),
+        summary: "Choose the build of iPXE that a machine gets",
+        command: Some("machine.set_loader"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Required(shape::<api::SetLoader>(), r#"{"loader":"firmware"}"#),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(boots::loader(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/machines/{machine}/trace",
+        policy: Policy::Needs(Permission::Read),
+        summary: "Show what was seen of a machine that boots, and why it stopped",
+        command: None,
+        creates: false,
+        params: &[&AFTER],
+        body: Input::Nothing,
+        answer: Output::Json(shape::<api::Trace>()),
+        handler: |ask| now(boots::trace_of_machine(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/conflicts",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List anchors that point at different machines",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::Conflict>()),
+        handler: |ask| now(conflicts::list(&ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/tags",
+        policy: Policy::Needs(Permission::Read),
+        summary: "List tags with how many machines carry them",
+        command: None,
+        creates: false,
+        params: &[],
+        body: Input::Nothing,
+        answer: Output::Json(list::<api::TagCount>()),
+        handler: |ask| now(tags::list(&ask)),
+    },
+];
