@@ -8,6 +8,7 @@
 //! - [`api`]: the people's API as types.
 //! - [`net`]: the wire: frames, the floating IP, DHCP and TFTP.
 //! - [`boot`]: all that a booting machine fetches.
+//! - [`provision`]: what turns an order into an installed system.
 //! - [`web`]: serves the API and the page.
 //! - [`cli`]: the command line, a client of the API.
 //! - [`demo`]: invented machines.
@@ -31,6 +32,8 @@ pub mod lab;
 pub mod model;
 #[cfg(feature = "server")]
 pub mod net;
+#[cfg(feature = "server")]
+pub mod provision;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]

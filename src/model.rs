@@ -6,6 +6,7 @@
 pub mod action;
 pub mod agent;
 pub mod boot;
+pub mod defaults;
 pub mod digest;
 pub mod disk;
 pub mod edit;
@@ -27,6 +28,7 @@ pub use action::Action;
 pub use boot::{
     Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung, decide,
 };
+pub use defaults::Defaults;
 pub use digest::Digest;
 pub use disk::DiskRule;
 pub use edit::{Field, Patch, Pending};
