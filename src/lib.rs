@@ -3,6 +3,7 @@
 //! The map of the program; each room says at its head what it owns, and may use only the rooms above it.
 //!
 //! - [`model`]: the nouns and their rules, pure.
+//! - `agent` (feature `agent`): the program that runs on a machine that booted from us, and in what it installed.
 //! - [`store`]: what is kept, in atomic commits, with the events that changed it.
 //! - [`core`]: commands in, events out. The policy, the clock, telemetry and configuration.
 //! - [`api`]: the people's API as types.
@@ -15,6 +16,8 @@
 //! - `lab` (feature `lab`): an isolated network with DHCP servers and virtual machines, for tests and `dragonfly-lab`.
 //! - [`daemon`]: builds the rooms, plugs them together, and takes them down again.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "server")]
 pub mod api;
 #[cfg(feature = "server")]

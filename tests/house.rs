@@ -17,6 +17,7 @@ use source::{body_lines, paths, tokens};
 /// Every room, and the rooms that it may use.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("agent", &["model"]),
     ("store", &["model"]),
     ("core", &["model", "store"]),
     ("api", &["model"]),
@@ -207,7 +208,7 @@ fn a_modules_file_stands_beside_its_directory() {
 fn no_file_is_longer_than_can_be_read() {
     let mut wrong = Vec::new();
     for File { path, text } in files("src") {
-        let limit = if path == "src/main.rs" {
+        let limit = if path.ends_with("/main.rs") {
             MAX_MAIN
         } else {
             MAX_BODY

@@ -124,9 +124,9 @@ impl Identity {
                 self.unanchored.insert(nic.mac);
             }
         }
-        if let Some(uuid) = evidence.smbios_uuid.and_then(usable_uuid)
-            && self.smbios_uuid.map(evidence::swapped) != Some(uuid)
-        {
+        let known = self.smbios_uuid.map(evidence::swapped);
+        let uuid = evidence.smbios_uuid.and_then(usable_uuid);
+        if let Some(uuid) = uuid.filter(|uuid| known != Some(*uuid)) {
             self.smbios_uuid = Some(uuid);
         }
         if evidence.machine_id.is_some() {

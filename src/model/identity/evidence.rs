@@ -126,11 +126,9 @@ impl Evidence {
             Anchor::Mac(_) => 2,
             Anchor::SmbiosUuid(_) | Anchor::Name(_) => 3,
         });
-        if let Some(uuid) = self.smbios_uuid.and_then(usable_uuid)
-            && swapped(uuid) != uuid
-        {
-            anchors.push(Anchor::SmbiosUuid(swapped(uuid)));
-        }
+        let uuid = self.smbios_uuid.and_then(usable_uuid);
+        let other = uuid.map(swapped).filter(|other| Some(*other) != uuid);
+        anchors.extend(other.map(Anchor::SmbiosUuid));
         anchors
     }
 

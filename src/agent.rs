@@ -1,0 +1,31 @@
+//! The program that runs on a machine that booted from us: first as its init, then, installed, as a unit of its system.
+//!
+//! It is synchronous and carries nothing of the server. What the two say to each other is `model::agent`; what it can
+//! be told to do is `model::action`. It never gives up by itself: whatever fails is shown on the machine's screen and
+//! tried again, since nobody stands there to restart it.
+
+pub mod cmdline;
+
+use std::process::ExitCode;
+
+/// Does what the words of its command line ask for.
+pub fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("--version") => {
+            say(concat!("dragonfly-agent ", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            say("usage: dragonfly-agent --version");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A line for whoever started it.
+fn say(line: &str) {
+    use std::io::Write as _;
+    // Whoever closed the pipe does not want the line.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
