@@ -33,7 +33,9 @@ pub use digest::Digest;
 pub use disk::DiskRule;
 pub use edit::{Field, Patch, Pending};
 pub use event::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
-pub use field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
+pub use field::{
+    Bond, BondMode, FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, VlanId,
+};
 pub use identity::{Anchor, Conflict, Evidence, Identity, IdentityHash, NicEvidence, NicKind};
 pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId};
 pub use mac::MacAddr;

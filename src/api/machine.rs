@@ -34,6 +34,10 @@ pub struct Machine {
     pub tags: Vec<String>,
     pub labels: BTreeMap<String, String>,
     pub static_ip: Option<String>,
+    /// The VLAN that its address is in.
+    pub vlan: Option<u16>,
+    /// Cards that work as one, such as `802.3ad:52:54:00:12:34:56,52:54:00:12:34:57`.
+    pub bond: Option<String>,
     /// The generation of the desired state.
     pub generation: u64,
     /// The generation that somebody wants on the running system at once.
@@ -138,7 +142,8 @@ pub struct AddMachine {
 
 /// An edit: fields that are absent stay, `null` clears.
 ///
-/// Names of fields: `mac`, `hostname`, `friendly_name`, `tags`, `labels`, `static_ip`, `status`, `os_choice`.
+/// Names of fields: `mac`, `hostname`, `friendly_name`, `tags`, `labels`, `static_ip`, `vlan`, `bond`, `status`,
+/// `os_choice`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct SetMachine(pub BTreeMap<String, Value>);

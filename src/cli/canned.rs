@@ -186,7 +186,7 @@ pub fn machine(name: &str, more: Value) -> Value {
         "mac": "52:54:00:12:34:56", "macs": ["52:54:00:12:34:56"], "smbios_uuid": null,
         "machine_id": null, "identity_hash": null, "state": "discovered", "state_message": null,
         "last_seen": "2026-11-21T11:57:00Z", "os_choice": null, "tags": [], "labels": {},
-        "static_ip": null, "generation": 1, "wanted_now": null, "pending": null,
+        "static_ip": null, "vlan": null, "bond": null, "generation": 1, "wanted_now": null, "pending": null,
         "observed": { "generation": null, "hostname": null, "os": null, "addresses": [], "called_home_at": null },
         "lock": null, "bmc": null,
         "boot": { "once": null, "rung": null, "loader": "auto", "platform": null, "arch": null, "at": null },

@@ -30,7 +30,7 @@ pub async fn run(
         MachineCommand::List(args) => list::run(&args, client, screen).await,
         MachineCommand::Show { machine } => show::run(&machine, client, screen).await,
         MachineCommand::Add(args) => add(args, client, screen).await,
-        MachineCommand::Set(args) => set::run(args, client, screen).await,
+        MachineCommand::Set(args) => set::run(*args, client, screen).await,
         MachineCommand::Apply(args) => apply(args, client, screen).await,
         MachineCommand::Discard(args) => {
             each(&args, client, screen, |path| {

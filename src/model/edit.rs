@@ -11,7 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::event::FieldChange;
-use super::field::{FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
+use super::field::{
+    Bond, FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, VlanId,
+};
 use super::state::{self, Cause, Transition};
 use super::{MacAddr, Machine, State, StateKind};
 
@@ -25,6 +27,8 @@ pub enum Field {
     Tags,
     Labels,
     StaticIp,
+    Vlan,
+    Bond,
     Status,
     OsChoice,
 }
@@ -44,13 +48,15 @@ pub enum Settles {
 }
 
 impl Field {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Mac,
         Self::Hostname,
         Self::FriendlyName,
         Self::Tags,
         Self::Labels,
         Self::StaticIp,
+        Self::Vlan,
+        Self::Bond,
         Self::Status,
         Self::OsChoice,
     ];
@@ -63,6 +69,8 @@ impl Field {
             Self::Tags => "tags",
             Self::Labels => "labels",
             Self::StaticIp => "static_ip",
+            Self::Vlan => "vlan",
+            Self::Bond => "bond",
             Self::Status => "status",
             Self::OsChoice => "os_choice",
         }
@@ -73,7 +81,9 @@ impl Field {
             Self::FriendlyName => Settles::Now,
             Self::Mac => Settles::OnConfirmation,
             Self::Tags | Self::Labels | Self::Status => Settles::OnApply,
-            Self::Hostname | Self::StaticIp | Self::OsChoice => Settles::OnReimage,
+            Self::Hostname | Self::StaticIp | Self::Vlan | Self::Bond | Self::OsChoice => {
+                Settles::OnReimage
+            }
         }
     }
 }
@@ -111,6 +121,10 @@ pub struct Patch {
     pub labels: Option<Labels>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
     pub static_ip: Option<Option<StaticIp>>,
+    #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Option<VlanId>>,
+    #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Option<Bond>>,
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub status: Option<StateKind>,
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none")]
@@ -180,6 +194,8 @@ impl Patch {
             (Field::Tags, self.tags.is_some()),
             (Field::Labels, self.labels.is_some()),
             (Field::StaticIp, self.static_ip.is_some()),
+            (Field::Vlan, self.vlan.is_some()),
+            (Field::Bond, self.bond.is_some()),
             (Field::Status, self.status.is_some()),
             (Field::OsChoice, self.os_choice.is_some()),
         ];
@@ -215,6 +231,8 @@ impl Patch {
             tags: newer.tags.or(self.tags),
             labels: newer.labels.or(self.labels),
             static_ip: newer.static_ip.or(self.static_ip),
+            vlan: newer.vlan.or(self.vlan),
+            bond: newer.bond.or(self.bond),
             status: newer.status.or(self.status),
             os_choice: newer.os_choice.or(self.os_choice),
         }
@@ -232,6 +250,8 @@ impl Patch {
         self.tags = self.tags.filter(|new| *new != config.tags);
         self.labels = self.labels.filter(|new| *new != config.labels);
         self.static_ip = self.static_ip.filter(|new| *new != config.static_ip);
+        self.vlan = self.vlan.filter(|new| *new != config.vlan);
+        self.bond = self.bond.filter(|new| *new != config.bond);
         self.status = self
             .status
             .filter(|new| *new != machine.status.state.kind());
@@ -275,6 +295,16 @@ impl Patch {
             Field::StaticIp,
             json!(config.static_ip),
             self.static_ip.as_ref().map(|new| json!(new)),
+        );
+        note(
+            Field::Vlan,
+            json!(config.vlan),
+            self.vlan.map(|new| json!(new)),
+        );
+        note(
+            Field::Bond,
+            json!(config.bond),
+            self.bond.as_ref().map(|new| json!(new)),
         );
         note(
             Field::Status,
@@ -336,6 +366,8 @@ impl Patch {
         assign(&mut config.tags, self.tags);
         assign(&mut config.labels, self.labels);
         assign(&mut config.static_ip, self.static_ip);
+        assign(&mut config.vlan, self.vlan);
+        assign(&mut config.bond, self.bond);
         assign(&mut config.os_choice, self.os_choice);
         let chosen = config.os_choice.is_some();
         let state = &mut machine.status.state;

@@ -5,6 +5,7 @@
 //! be of any script, and holds nothing that a reader cannot see.
 
 mod static_ip;
+mod uplink;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use static_ip::StaticIp;
+pub use uplink::{Bond, BondMode, VlanId};
 
 /// A value that was refused: which, why, and one that would have been taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

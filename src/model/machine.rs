@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::boot::BootRecord;
 use super::disk::DiskKind;
 use super::edit::Pending;
-use super::field::{FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag};
+use super::field::{Bond, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, VlanId};
 use super::identity::Identity;
 use super::{Evidence, MacAddr, MachineId, MemorableName, State};
 
@@ -280,6 +280,12 @@ pub struct Config {
     pub labels: Labels,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_ip: Option<StaticIp>,
+    /// The VLAN that its address is in; frames of it carry the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<VlanId>,
+    /// Cards that work as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Bond>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bmc: Option<BmcConfig>,
 }
@@ -296,6 +302,8 @@ impl Config {
             tags: BTreeSet::new(),
             labels: Labels::default(),
             static_ip: None,
+            vlan: None,
+            bond: None,
             bmc: None,
         }
     }

@@ -40,6 +40,8 @@ fn set(patch: &mut Patch, field: Field, value: &Value) -> Result<(), Fault> {
         Field::Tags => patch.tags = Some(tag_set(value)?),
         Field::Labels => patch.labels = Some(labels(value)?),
         Field::StaticIp => patch.static_ip = Some(clearable(field, value)?),
+        Field::Vlan => patch.vlan = Some(clearable(field, &digits(value))?),
+        Field::Bond => patch.bond = Some(clearable(field, value)?),
         Field::Status => patch.status = Some(text(field, value)?),
         Field::OsChoice => patch.os_choice = Some(clearable(field, value)?),
     }
@@ -53,6 +55,14 @@ fn clearable<T: FromStr<Err = FieldError>>(
     match value {
         Value::Null => Ok(None),
         value => text(field, value).map(Some),
+    }
+}
+
+/// A number may come as one, or as the text of one.
+fn digits(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::String(number.to_string()),
+        other => other.clone(),
     }
 }
 
@@ -120,6 +130,8 @@ const fn example(field: Field) -> &'static str {
         Field::Tags => r#"["web","rack2"]"#,
         Field::Labels => r#"{"owner":"ada"}"#,
         Field::StaticIp => "192.0.2.10/24 via 192.0.2.1",
+        Field::Vlan => "20",
+        Field::Bond => "802.3ad:52:54:00:12:34:56,52:54:00:12:34:57",
         Field::Status => "offline",
         Field::OsChoice => "debian-13",
     }

@@ -17,7 +17,7 @@ pub enum MachineCommand {
     /// Tell of a machine before it shows itself
     Add(Add),
     /// Edit a machine; most fields wait until `machine apply`
-    Set(Set),
+    Set(Box<Set>),
     /// Make the waiting edit the desired state
     Apply(Apply),
     /// Drop the waiting edit
@@ -207,6 +207,8 @@ Fields:
   tags=web,rack2                    all of its tags; `machine tag` adds to them
   label.owner=ada                   one label of your own; label.owner= takes it off
   static-ip=\"192.0.2.10/24 via 192.0.2.1\"
+  vlan=20                           the VLAN that its address is in
+  bond=802.3ad:MAC,MAC              cards that work as one; or active-backup
   os=debian-13                      the system of its next installation
   status=offline                    where it stands
   mac=52:54:00:12:34:56             the card that it boots from; asks first
@@ -238,6 +240,12 @@ pub struct Set {
     /// Same as static-ip=ADDRESS
     #[arg(long, value_name = "ADDRESS")]
     pub static_ip: Option<String>,
+    /// Same as vlan=NUMBER
+    #[arg(long, value_name = "NUMBER")]
+    pub vlan: Option<String>,
+    /// Same as bond=MODE:MAC,MAC
+    #[arg(long, value_name = "BOND")]
+    pub bond: Option<String>,
     /// Same as os=NAME
     #[arg(long, value_name = "NAME")]
     pub os: Option<String>,

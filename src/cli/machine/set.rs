@@ -17,7 +17,7 @@ use crate::cli::out::Screen;
 use crate::cli::out::text::clean;
 use crate::cli::words::{self, Field, once};
 
-const FIELDS: [Field; 8] = [
+const FIELDS: [Field; 10] = [
     ("hostname", "hostname", "hostname=web01"),
     (
         "friendly-name",
@@ -30,6 +30,12 @@ const FIELDS: [Field; 8] = [
         "static-ip",
         "static_ip",
         "static-ip=\"192.0.2.10/24 via 192.0.2.1\"",
+    ),
+    ("vlan", "vlan", "vlan=20"),
+    (
+        "bond",
+        "bond",
+        "bond=802.3ad:52:54:00:12:34:56,52:54:00:12:34:57",
     ),
     ("os", "os_choice", "os=debian-13"),
     ("status", "status", "status=offline"),
@@ -109,6 +115,8 @@ impl Edit {
             ("friendly-name", &args.friendly_name),
             ("tags", &args.tags),
             ("static-ip", &args.static_ip),
+            ("vlan", &args.vlan),
+            ("bond", &args.bond),
             ("os", &args.os),
             ("status", &args.status),
             ("mac", &args.mac),

@@ -107,6 +107,10 @@ fn desired(machine: &Machine, now: jiff::Timestamp) -> Section {
                 .as_ref()
                 .map_or_else(|| "– (by DHCP)".into(), |ip| clean(ip).into_owned()),
         );
+    let vlan = machine.vlan.map(|vlan| vlan.to_string());
+    section
+        .maybe("vlan", vlan.as_deref())
+        .maybe("bond", machine.bond.as_deref());
     let tags = machine.tags.join(", ");
     section.add(
         "tags",

@@ -83,7 +83,8 @@ fn a_machine_with_everything_reads_back() {
     let mut full = machine();
     patch(
         r#"{"hostname":"web01","friendly_name":"Büro","tags":["a","b"],"labels":{"k":"v"},
-        "static_ip":"192.0.2.10/24 via 192.0.2.1","os_choice":"debian-13"}"#,
+        "static_ip":"192.0.2.10/24 via 192.0.2.1","vlan":20,
+        "bond":"802.3ad:52:54:00:00:00:01,52:54:00:00:00:02","os_choice":"debian-13"}"#,
     )
     .apply(&mut full);
     full.config.wanted_now = Some(1);
@@ -219,9 +220,14 @@ mod properties {
             of(of(parsed(&["192.0.2.10/24", "2001:db8::1/64"]))),
             weighted(0.3, proptest::sample::select(StateKind::ALL.to_vec())),
             of(of(parsed(&["debian-13", "alpine"]))),
+            of(of(parsed(&["20", "4094"]))),
+            of(of(parsed(&["802.3ad:525400000001,525400000002"]))),
         );
         (text, rest).prop_map(
-            |((mac, hostname, friendly_name, tags), (labels, static_ip, status, os_choice))| {
+            |(
+                (mac, hostname, friendly_name, tags),
+                (labels, static_ip, status, os_choice, vlan, bond),
+            )| {
                 Patch {
                     mac,
                     hostname,
@@ -229,6 +235,8 @@ mod properties {
                     tags,
                     labels,
                     static_ip,
+                    vlan,
+                    bond,
                     status,
                     os_choice,
                 }

@@ -24,7 +24,7 @@ impl Serialize for MachineView<'_> {
             State::Error { message } => Some(message),
             _ => None,
         };
-        let mut out = serializer.serialize_struct("Machine", 30)?;
+        let mut out = serializer.serialize_struct("Machine", 32)?;
         out.serialize_field("id", &Text(machine.id))?;
         out.serialize_field("version", version)?;
         out.serialize_field("name", machine.name())?;
@@ -43,6 +43,8 @@ impl Serialize for MachineView<'_> {
         out.serialize_field("tags", &Texts(config.tags.iter()))?;
         out.serialize_field("labels", &LabelsView(&config.labels))?;
         out.serialize_field("static_ip", &config.static_ip.as_ref().map(Text))?;
+        out.serialize_field("vlan", &config.vlan)?;
+        out.serialize_field("bond", &config.bond.as_ref().map(Text))?;
         out.serialize_field("generation", &config.generation)?;
         out.serialize_field("wanted_now", &config.wanted_now)?;
         let pending = machine
