@@ -17,12 +17,18 @@ pub mod ids;
 pub mod mac;
 pub mod machine;
 pub mod names;
+#[cfg(feature = "server")]
+pub mod nearest;
 pub mod network;
 pub mod setting;
 pub mod sighting;
 pub mod snippets;
 pub mod state;
+#[cfg(feature = "server")]
+pub mod template;
 pub mod trace;
+#[cfg(feature = "server")]
+pub mod yaml;
 
 pub use action::Action;
 pub use boot::{

@@ -13,7 +13,6 @@ mod guard;
 mod health;
 mod machines;
 mod metrics;
-mod nearest;
 mod networks;
 mod openapi;
 mod page;
@@ -38,6 +37,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::api::PortUse;
 use crate::core::Core;
+use crate::model::nearest;
 
 pub use peer::Peer;
 pub use server::{Listeners, Stop, serve};

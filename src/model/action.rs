@@ -66,6 +66,9 @@ impl Action {
         }
     }
 
+    /// The names of those for which [`Self::ends_agent`] holds.
+    pub const ENDING: [&'static str; 3] = ["kexec", "reboot", "poweroff"];
+
     /// Whether the agent's own life ends with it, so that its success is only known later.
     pub const fn ends_agent(&self) -> bool {
         matches!(self, Self::Kexec(_) | Self::Reboot(_) | Self::Poweroff(_))

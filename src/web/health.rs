@@ -8,11 +8,11 @@ use axum::http::{Method, Response, StatusCode, Uri};
 use super::Ready;
 use super::ask::{Ask, Ids, bytes_as};
 use super::frame::bare;
-use super::nearest::nearest;
 use super::param::shown;
 use super::problem::Fault;
 use super::routes::{self, Route};
 use crate::api::Code;
+use crate::model::nearest::nearest;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 /// What Prometheus asks for first.
