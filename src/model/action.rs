@@ -43,6 +43,8 @@ pub enum Action {
     Wait(Wait),
     Reboot(Reboot),
     Poweroff(Poweroff),
+    /// The distribution's own installer, straight from iPXE. No agent carries it out; it can only be the first.
+    Installer(Installer),
 }
 
 impl Action {
@@ -63,6 +65,7 @@ impl Action {
             Self::Wait(_) => "wait",
             Self::Reboot(_) => "reboot",
             Self::Poweroff(_) => "poweroff",
+            Self::Installer(_) => "installer",
         }
     }
 
@@ -80,6 +83,7 @@ impl Action {
             Self::Image2disk(_) | Self::Archive2disk(_) => 3600,
             Self::Erase(_) => 24 * 3600,
             Self::Chroot(_) => 1800,
+            Self::Installer(_) => 2 * 3600,
             _ => 300,
         }
     }
@@ -298,6 +302,66 @@ pub struct Reboot {
 #[serde(deny_unknown_fields)]
 pub struct Poweroff {}
 
+/// What a distribution's installer is started with, and in which manner it is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installer {
+    pub kernel: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initrds: Vec<String>,
+    /// Of the installer's kernel; where its answers are is added to it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cmdline: String,
+    pub answers: Answers,
+    /// Where its packages come from: a mirror, a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The release, where an installer has to be told: `trixie`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    /// Packages beside those that the installation needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    #[serde(default)]
+    pub disk: DiskRule,
+}
+
+/// In which language an installer is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// Debian's installer.
+    Preseed,
+    /// Anaconda: Fedora, Red Hat and their kin.
+    Kickstart,
+    /// Ubuntu's subiquity.
+    Autoinstall,
+    /// SUSE's YaST.
+    Autoyast,
+    /// Fedora CoreOS and Flatcar.
+    Ignition,
+}
+
+impl Answers {
+    pub const ALL: [Self; 5] = [
+        Self::Preseed,
+        Self::Kickstart,
+        Self::Autoinstall,
+        Self::Autoyast,
+        Self::Ignition,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preseed => "preseed",
+            Self::Kickstart => "kickstart",
+            Self::Autoinstall => "autoinstall",
+            Self::Autoyast => "autoyast",
+            Self::Ignition => "ignition",
+        }
+    }
+}
+
 /// A disk's new layout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -352,6 +416,7 @@ mod tests {
     #[test_case(r#"{"action":"efibootmgr"}"#)]
     #[test_case(r#"{"action":"call_home"}"#)]
     #[test_case(r#"{"action":"reboot"}"#)]
+    #[test_case(r#"{"action":"installer","kernel":"http://10.0.0.1/linux","answers":"preseed"}"#)]
     fn an_action_is_told_by_its_word(json: &str) {
         let action: Action = serde_json::from_str(json).unwrap();
         let word = format!(r#""action":"{}""#, action.name());
