@@ -30,6 +30,7 @@ mod tests;
 pub mod traces;
 pub mod watch;
 pub mod wire;
+pub mod workflows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use crate::store::Store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use command::{Call, Command, IdempotencyKey, MachineRef};
+pub use command::{Call, Command, HomeCall, IdempotencyKey, MachineRef};
 pub use meter::{Meter, Outcome};
 pub use read::{MachineFilter, MachinePage, SettingView, Sort, SortBy};
 pub use receipt::{NextStep, Receipt, ReceiptStatus, Refusal};
@@ -46,6 +47,7 @@ pub use telemetry::Telemetry;
 pub use traces::Traces;
 pub use watch::Watch;
 pub use wire::WireBoard;
+pub use workflows::{Progresses, WorkflowFilter, WorkflowPage};
 
 // What `events`, `watch` and a refusal speak of, for rooms that know the store through this one alone.
 pub use crate::store::{EventPage, EventQuery, StoreError};
@@ -63,6 +65,7 @@ struct Inner {
     seen: Seen,
     traces: Traces,
     wire: WireBoard,
+    progress: Progresses,
     registrations: rate::Registrations,
     meter: Meter,
     turns: run::Turns,
@@ -76,6 +79,7 @@ impl Core {
             seen: Seen::default(),
             traces: Traces::new(Arc::clone(&store)),
             wire: WireBoard::default(),
+            progress: Progresses::default(),
             registrations: rate::Registrations::default(),
             store,
             clock,
@@ -118,6 +122,11 @@ impl Core {
     /// What happens on the wire now.
     pub fn wire(&self) -> &WireBoard {
         &self.inner.wire
+    }
+
+    /// How far the steps are that are at work.
+    pub fn progress(&self) -> &Progresses {
+        &self.inner.progress
     }
 
     /// How often each command had which outcome.

@@ -27,6 +27,7 @@ pub mod state;
 #[cfg(feature = "server")]
 pub mod template;
 pub mod trace;
+pub mod workflow;
 #[cfg(feature = "server")]
 pub mod yaml;
 
@@ -43,7 +44,7 @@ pub use field::{
     Bond, BondMode, FieldError, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, VlanId,
 };
 pub use identity::{Anchor, Conflict, Evidence, Identity, IdentityHash, NicEvidence, NicKind};
-pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId};
+pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId, WorkflowId};
 pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;
@@ -51,3 +52,4 @@ pub use network::{Lease, LinkName, Network, NetworkConfig, NetworkPatch};
 pub use setting::{Setting, SettingKey};
 pub use sighting::Sighting;
 pub use state::{State, StateKind};
+pub use workflow::Workflow;

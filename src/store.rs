@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Actor, Anchor, Conflict, ConflictId, CorrelationId, Cursor, Event, Lease, LinkName, Machine,
-    MachineId, Network, RequestId, Setting, SettingKey, StateKind, Subject, Tag, What,
+    MachineId, Network, RequestId, Setting, SettingKey, StateKind, Subject, Tag, What, Workflow,
+    WorkflowId,
 };
 
 /// As many expectations, changes and events as one commit may hold together (etcd's default).
@@ -94,6 +95,7 @@ pub enum Key {
     Network(LinkName),
     /// An address that was given out on a link.
     Lease(LinkName, Ipv4Addr),
+    Workflow(WorkflowId),
 }
 
 /// One object. Cheap to clone: the body is shared.
@@ -106,6 +108,7 @@ pub enum Object {
     Answer(Arc<Answer>),
     Network(Arc<Network>),
     Lease(Arc<Lease>),
+    Workflow(Arc<Workflow>),
 }
 
 impl Object {
@@ -117,6 +120,7 @@ impl Object {
             Self::Answer(answer) => Key::Answer(answer.scope.clone()),
             Self::Network(network) => Key::Network(network.link.clone()),
             Self::Lease(lease) => Key::Lease(lease.link.clone(), lease.address),
+            Self::Workflow(workflow) => Key::Workflow(workflow.id),
         }
     }
 }
@@ -219,6 +223,12 @@ pub enum Index {
     Networks,
     /// The leases of one link, by address.
     Leases(LinkName),
+    /// Workflows by id, which is the order in which they were asked for.
+    Workflows,
+    /// Those of one machine.
+    WorkflowsOf(MachineId),
+    /// Those that something may still come of.
+    ActiveWorkflows,
 }
 
 /// A place in an index, to go on from. Opaque outside.
@@ -255,6 +265,8 @@ pub struct Counts {
     pub answers: usize,
     pub networks: usize,
     pub leases: usize,
+    pub workflows: usize,
+    pub active_workflows: usize,
     pub by_state: Vec<(StateKind, usize)>,
 }
 
@@ -359,5 +371,6 @@ fn key_text(key: &Key) -> String {
         Key::Answer(scope) => format!("answer {scope}"),
         Key::Network(link) => format!("network {link}"),
         Key::Lease(link, address) => format!("lease {address} of network {link}"),
+        Key::Workflow(id) => format!("workflow {id}"),
     }
 }

@@ -167,6 +167,8 @@ fn content(state: &Naive) -> Content {
         Index::Conflicts,
         Index::Answers,
         Index::Networks,
+        Index::Workflows,
+        Index::ActiveWorkflows,
     ];
     let walks = indexes.iter().flat_map(|by| state.walk(by, false));
     let every = EventQuery::default();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::{
     Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, LinkName, LoaderChoice,
     MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId, Rung, SettingKey, Tag,
-    machine::Source, network::Held, trace::Step,
+    WorkflowId, identity::OsMachineId, machine::Source, network::Held, trace::Step, workflow,
 };
 
 use super::policy::Permission;
@@ -134,13 +134,35 @@ pub enum Command {
     ResetSetting {
         key: SettingKey,
     },
+    /// Something is to be done to a machine. Confirmed, when what is on its disks may be lost by it.
+    StartWorkflow {
+        machine: MachineId,
+        blueprint: workflow::Blueprint,
+        confirmed: bool,
+    },
+    /// Something was heard of a workflow, or time passed.
+    AdvanceWorkflow {
+        workflow: WorkflowId,
+        input: workflow::Input,
+    },
+    CancelWorkflow {
+        workflow: WorkflowId,
+    },
+    /// Once more from a step on, or from the first that is not done.
+    RetryWorkflow {
+        workflow: WorkflowId,
+        from: Option<usize>,
+        confirmed: bool,
+    },
+    /// An installed system reports.
+    CallHome(HomeCall),
     /// Removes old events by the settings of retention.
     TrimEvents,
 }
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 21] = [
+    pub const NAMES: [&str; 26] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -161,6 +183,11 @@ impl Command {
         "network.hold_address",
         "setting.set",
         "setting.reset",
+        "workflow.start",
+        "workflow.advance",
+        "workflow.cancel",
+        "workflow.retry",
+        "machine.call_home",
         "events.trim",
     ];
 
@@ -187,6 +214,11 @@ impl Command {
             Self::HoldAddress { .. } => "network.hold_address",
             Self::SetSetting { .. } => "setting.set",
             Self::ResetSetting { .. } => "setting.reset",
+            Self::StartWorkflow { .. } => "workflow.start",
+            Self::AdvanceWorkflow { .. } => "workflow.advance",
+            Self::CancelWorkflow { .. } => "workflow.cancel",
+            Self::RetryWorkflow { .. } => "workflow.retry",
+            Self::CallHome(_) => "machine.call_home",
             Self::TrimEvents => "events.trim",
         }
     }
@@ -208,10 +240,15 @@ impl Command {
                 Permission::RemoveMachines
             }
             Self::SetSetting { .. } | Self::ResetSetting { .. } => Permission::ChangeSettings,
+            Self::StartWorkflow { .. }
+            | Self::CancelWorkflow { .. }
+            | Self::RetryWorkflow { .. } => Permission::InstallMachines,
             Self::CheckIn { .. }
             | Self::TakeBoot { .. }
             | Self::NoteBoot { .. }
             | Self::HoldAddress { .. }
+            | Self::AdvanceWorkflow { .. }
+            | Self::CallHome(_)
             | Self::TrimEvents => Permission::Operate,
         }
     }
@@ -227,6 +264,19 @@ pub struct AddMachine {
     pub friendly_name: Option<FriendlyName>,
     pub os_choice: Option<OsChoice>,
     pub tags: BTreeSet<Tag>,
+}
+
+/// What an installed system tells, with the hash of the secret that it showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeCall {
+    pub machine: MachineId,
+    pub workflow: WorkflowId,
+    /// SHA-256 in hexadecimal.
+    pub secret_hash: String,
+    pub hostname: Option<Hostname>,
+    pub os: Option<String>,
+    pub machine_id: Option<OsMachineId>,
+    pub addresses: Vec<std::net::IpAddr>,
 }
 
 /// How a person names a machine: by id, the beginning of an id, MAC, or any of its names.

@@ -8,6 +8,8 @@
 //! | boot once | the order | | yes; its end is not |
 //! | delete, split, merge away | all of it | | yes |
 //!
+//! While a workflow is at work on it, a machine gets no other MAC, nothing is applied, and none of the last row is done.
+//!
 //! A change that takes hold at once is a change of the desired state like an applied one: the generation grows
 //! and `machine.configured` is told.
 
@@ -36,8 +38,8 @@ use crate::store::{EventQuery, MAX_PAGE};
 
 pub(super) use self::conflicts::MAX_CLAIMANTS;
 
-use super::Refusal;
 use super::plan::{Plan, View};
+use super::{Refusal, workflows};
 
 /// The refusal of an anchor that belongs to another machine.
 pub(super) fn taken(view: &View, anchor: &Anchor, holder: MachineId) -> Refusal {
@@ -51,7 +53,7 @@ pub(super) fn taken(view: &View, anchor: &Anchor, holder: MachineId) -> Refusal 
 }
 
 /// A name that can be typed into a shell as it is: the friendly one when it is plain, else the four words.
-fn handle(machine: &Machine) -> String {
+pub(super) fn handle(machine: &Machine) -> String {
     let name = machine.name();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.chars().all(plain) && !name.starts_with('-') {
@@ -60,7 +62,7 @@ fn handle(machine: &Machine) -> String {
     machine.config.memorable_name.to_string()
 }
 
-fn next_show(plan: &mut Plan, machine: &Machine) {
+pub(super) fn next_show(plan: &mut Plan, machine: &Machine) {
     let command = format!("dragonfly machine show {}", handle(machine));
     plan.next("see the machine", command);
 }
@@ -74,7 +76,15 @@ fn next_pending(plan: &mut Plan, machine: &Machine) {
     }
 }
 
-fn refuse_locked(machine: &Machine) -> Result<(), Refusal> {
+/// A machine is not changed under the hands of a workflow: what the workflow makes would not be what is desired.
+fn refuse_at_work(view: &View, machine: &Machine) -> Result<(), Refusal> {
+    match view.core.active_workflow(machine.id)? {
+        None => Ok(()),
+        Some((workflow, _)) => Err(workflows::busy(machine, &workflow)),
+    }
+}
+
+pub(super) fn refuse_locked(machine: &Machine) -> Result<(), Refusal> {
     match &machine.lock {
         None => Ok(()),
         Some(lock) => Err(Refusal::Locked {
@@ -200,7 +210,7 @@ fn changed_since(
 }
 
 /// What an identity's change means, field by field.
-fn identity_diff(before: &Identity, after: &Identity) -> Vec<FieldChange> {
+pub(super) fn identity_diff(before: &Identity, after: &Identity) -> Vec<FieldChange> {
     let fields = [
         ("mac", json!(before.primary_mac), json!(after.primary_mac)),
         ("macs", json!(before.all_macs), json!(after.all_macs)),

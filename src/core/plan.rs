@@ -16,7 +16,7 @@ use crate::store::{Change, Expect, Key, Object};
 
 use super::command::Command;
 use super::receipt::NextStep;
-use super::{Core, Refusal, machines, networks, settings};
+use super::{Core, Refusal, machines, networks, settings, workflows};
 
 /// What a planner may ask.
 pub(super) struct View<'a> {
@@ -186,6 +186,21 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
         Command::HoldAddress { link, held } => networks::hold(view, link, held.as_ref()),
         Command::SetSetting { key, value } => settings::set(view, key, value),
         Command::ResetSetting { key } => settings::reset(view, key),
+        Command::StartWorkflow {
+            machine,
+            blueprint,
+            confirmed,
+        } => workflows::start::plan(view, *machine, blueprint, *confirmed),
+        Command::AdvanceWorkflow { workflow, input } => {
+            workflows::advance::plan(view, *workflow, input)
+        }
+        Command::CancelWorkflow { workflow } => workflows::advance::cancel(view, *workflow),
+        Command::RetryWorkflow {
+            workflow,
+            from,
+            confirmed,
+        } => workflows::start::retry(view, *workflow, *from, *confirmed),
+        Command::CallHome(call) => workflows::home::plan(view, call),
         Command::TrimEvents => Ok(Plan::new(Subject::Appliance, 0)),
     }
 }

@@ -15,6 +15,8 @@ pub enum Permission {
     EditMachines,
     /// Delete, merge and split machines.
     RemoveMachines,
+    /// Install machines, end that and try it again.
+    InstallMachines,
     /// Say what is given out on a network.
     ChangeNetworks,
     ChangeSettings,
@@ -48,6 +50,11 @@ pub const TABLE: &[(Permission, &str, &[Role])] = &[
         Permission::RemoveMachines,
         "delete, merge or split machines",
         &[Role::Admin],
+    ),
+    (
+        Permission::InstallMachines,
+        "install machines",
+        &[Role::Admin, Role::System],
     ),
     (
         Permission::ChangeNetworks,

@@ -1,7 +1,8 @@
 //! Retention: what is old enough to go. Run by the daemon every now and then.
 //!
 //! Events go by the settings `events.max_age_days` and `events.max_count`, never those of the audit log; answers to
-//! idempotency keys go after a day, and beyond a number the oldest go before. Conflicts are brought up to who holds
+//! idempotency keys go after a day, and beyond a number the oldest go before. Old workflows go
+//! when they are over. Conflicts are brought up to who holds
 //! their anchors now. The log is trimmed first and told of it after: a pass that is cut short in between leaves a
 //! floor that nobody told of, and the next pass tells.
 
@@ -45,6 +46,12 @@ impl Core {
         let settled = self.settle(call, SETTLED).await?;
         if settled > 0 {
             plan.note(format!("{settled} conflicts were brought up to date"));
+        }
+        let workflows = self.drop_workflows().await?;
+        if workflows > 0 {
+            plan.note(format!(
+                "{workflows} workflows that ended long ago were dropped"
+            ));
         }
         let untold = self.untold()?;
         let trimmed = self.store().trim(retention).await?;

@@ -220,6 +220,14 @@ impl Core {
             | Command::SetLoader { machine, .. }
             | Command::NoteBoot { machine, .. }
             | Command::MergeMachines { keep: machine, .. } => turn_of(*machine),
+            Command::StartWorkflow { machine, .. } => turn_of(*machine),
+            Command::CallHome(call) => turn_of(call.machine),
+            // Its machine's turn, since the two change together.
+            Command::AdvanceWorkflow { workflow, .. }
+            | Command::CancelWorkflow { workflow }
+            | Command::RetryWorkflow { workflow, .. } => {
+                turn_of(self.workflow(*workflow)?.0.machine)
+            }
             Command::AddMachine(add) => turn_of_byte(add.mac.octets()[5]),
             Command::Approve { mac } => turn_of_byte(mac.octets()[5]),
             Command::CheckIn { evidence, .. } => {
@@ -282,6 +290,7 @@ pub(super) fn complete(receipt: &mut Receipt, committed: Committed) {
         Subject::Setting(key) => Some(Key::Setting(key.clone())),
         Subject::Conflict(id) => Some(Key::Conflict(*id)),
         Subject::Network(link) => Some(Key::Network(link.clone())),
+        Subject::Workflow(id) => Some(Key::Workflow(*id)),
         Subject::Appliance => None,
     };
     let mut versions = committed.versions.into_iter();

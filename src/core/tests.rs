@@ -10,6 +10,7 @@ mod properties;
 mod reads;
 mod removal;
 mod retention;
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

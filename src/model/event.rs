@@ -13,6 +13,7 @@ use super::field::{FieldError, quoted};
 use super::trace::Step;
 use super::{
     Anchor, ConflictId, CorrelationId, LinkName, MachineId, RequestId, SettingKey, StateKind,
+    WorkflowId, workflow,
 };
 
 /// The layout of an event's record; grows when its meaning changes.
@@ -127,6 +128,7 @@ pub enum Subject {
     Setting(SettingKey),
     Conflict(ConflictId),
     Network(LinkName),
+    Workflow(WorkflowId),
     /// Dragonfly as a whole.
     Appliance,
 }
@@ -244,6 +246,53 @@ pub enum What {
     ConflictFound { claims: Vec<(Anchor, MachineId)> },
     #[serde(rename = "conflict.settled")]
     ConflictSettled { how: String },
+    /// An installed system told something new of itself.
+    #[serde(rename = "machine.called_home")]
+    CalledHome { diff: Vec<FieldChange> },
+    /// A workflow was asked for; `name` is the machine's.
+    #[serde(rename = "workflow.started")]
+    WorkflowStarted {
+        machine: MachineId,
+        name: String,
+        template: String,
+        generation: u64,
+    },
+    #[serde(rename = "workflow.moved")]
+    WorkflowMoved {
+        machine: MachineId,
+        name: String,
+        from: workflow::State,
+        to: workflow::State,
+    },
+    /// An agent was given the work.
+    #[serde(rename = "workflow.taken")]
+    WorkflowTaken {
+        machine: MachineId,
+        name: String,
+        attempt: u32,
+    },
+    #[serde(rename = "workflow.step")]
+    WorkflowStep {
+        machine: MachineId,
+        name: String,
+        step: String,
+        number: usize,
+        count: usize,
+        status: workflow::StepStatus,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    #[serde(rename = "workflow.ended")]
+    WorkflowEnded {
+        machine: MachineId,
+        name: String,
+        template: String,
+        result: workflow::State,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
     #[serde(rename = "setting.changed")]
     SettingChanged { diff: Vec<FieldChange> },
     /// Events were removed by retention; the log is whole again after `floor`.
@@ -278,6 +327,12 @@ impl What {
             Self::AddressReleased { .. } => "network.address_released",
             Self::ConflictFound { .. } => "conflict.found",
             Self::ConflictSettled { .. } => "conflict.settled",
+            Self::CalledHome { .. } => "machine.called_home",
+            Self::WorkflowStarted { .. } => "workflow.started",
+            Self::WorkflowMoved { .. } => "workflow.moved",
+            Self::WorkflowTaken { .. } => "workflow.taken",
+            Self::WorkflowStep { .. } => "workflow.step",
+            Self::WorkflowEnded { .. } => "workflow.ended",
             Self::SettingChanged { .. } => "setting.changed",
             Self::Trimmed { .. } => "events.trimmed",
             Self::Started { .. } => "appliance.started",
@@ -366,7 +421,50 @@ mod tests {
         ]
         .into_iter()
         .chain(of_the_network_boot(diff))
+        .chain(of_a_workflow(id))
         .collect()
+    }
+
+    fn of_a_workflow(machine: MachineId) -> Vec<What> {
+        let name = || "Ada".to_owned();
+        let template = "debian-13".to_owned();
+        vec![
+            What::CalledHome { diff: Vec::new() },
+            What::WorkflowStarted {
+                machine,
+                name: name(),
+                template: template.clone(),
+                generation: 2,
+            },
+            What::WorkflowMoved {
+                machine,
+                name: name(),
+                from: workflow::State::Queued,
+                to: workflow::State::Waiting,
+            },
+            What::WorkflowTaken {
+                machine,
+                name: name(),
+                attempt: 1,
+            },
+            What::WorkflowStep {
+                machine,
+                name: name(),
+                step: "write".into(),
+                number: 1,
+                count: 4,
+                status: workflow::StepStatus::Done,
+                message: None,
+            },
+            What::WorkflowEnded {
+                machine,
+                name: name(),
+                template,
+                result: workflow::State::TimedOut,
+                why: Some("so".into()),
+                seconds: Some(9),
+            },
+        ]
     }
 
     fn of_the_network_boot(diff: Vec<FieldChange>) -> Vec<What> {
@@ -411,6 +509,7 @@ mod tests {
             Subject::Setting("site.name".parse().unwrap()),
             Subject::Conflict(ConflictId(uuid::Uuid::from_u128(8))),
             Subject::Network("eth0".parse().unwrap()),
+            Subject::Workflow(WorkflowId(uuid::Uuid::from_u128(9))),
             Subject::Appliance,
         ];
         for (what, subject) in one_of_each().into_iter().zip(subjects.into_iter().cycle()) {

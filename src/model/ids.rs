@@ -49,3 +49,7 @@ id! {
     /// Ties together all that followed from one intention.
     CorrelationId
 }
+id! {
+    /// Names one workflow; its order is the order in which they were asked for.
+    WorkflowId
+}

@@ -5,14 +5,13 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::boot::BootRecord;
 use super::disk::DiskKind;
 use super::edit::Pending;
 use super::field::{Bond, FriendlyName, Hostname, Labels, OsChoice, StaticIp, Tag, VlanId};
 use super::identity::Identity;
-use super::{Evidence, MacAddr, MachineId, MemorableName, State};
+use super::{Evidence, MacAddr, MachineId, MemorableName, State, WorkflowId};
 
 /// A physical or virtual machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +80,7 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current_workflow: Option<Uuid>,
+    pub current_workflow: Option<WorkflowId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_workflow_result: Option<WorkflowResult>,
 }

@@ -192,6 +192,12 @@ pub const TRANSITIONS: &[Transition] = {
         arrow(Provisioning, CallHome, Provisioned, "its new system is up"),
         arrow(
             Provisioning,
+            Workflow,
+            Ready,
+            "the work is done, and it held nothing that would call home",
+        ),
+        arrow(
+            Provisioning,
             Failure,
             Error,
             "its installation failed; its disk may be half written",

@@ -12,7 +12,7 @@ use crate::model::event::EVENT_FORMAT;
 use crate::model::{Anchor, Cursor, Event, MachineId, Subject};
 
 /// As many deleted answers as are remembered for their versions. Settings and networks are few and all remembered;
-/// the ids of machines and conflicts are never used again; a lease begins anew.
+/// the ids of machines, conflicts and workflows are never used again; a lease begins anew.
 pub(super) const GONE_ANSWERS: usize = 10_000;
 
 /// A commit whose objects are encoded, ready to be planned.
@@ -87,7 +87,7 @@ pub(super) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 fn key_len(key: &Key) -> usize {
     match key {
-        Key::Machine(_) | Key::Conflict(_) => 16,
+        Key::Machine(_) | Key::Conflict(_) | Key::Workflow(_) => 16,
         Key::Setting(key) => key.as_str().len(),
         Key::Answer(scope) => scope.len(),
         Key::Network(link) => link.as_str().len(),
@@ -244,6 +244,7 @@ impl Batch {
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
             Subject::Network(link) => Key::Network(link.clone()),
+            Subject::Workflow(id) => Key::Workflow(*id),
             Subject::Appliance => return 0,
         };
         match steps.iter().find(|step| step.key == key) {

@@ -16,10 +16,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-pub(super) use self::index::{AnchorKey, MachineKeys};
+pub(super) use self::index::{AnchorKey, Keys, MachineKeys};
 pub(super) use self::log::{Span, SubjectKey};
 
-use self::index::{MachineIndex, Slot};
+use self::index::{MachineIndex, Slot, WorkflowIndex};
 use self::log::Log;
 use self::position::Place;
 use self::rows::Rows;
@@ -72,6 +72,7 @@ pub(super) struct State {
     networks: BTreeMap<LinkName, Slot>,
     /// Never empty for a link that is in it.
     leases: BTreeMap<LinkName, BTreeMap<Ipv4Addr, Slot>>,
+    workflows: WorkflowIndex,
     gone: BTreeMap<Key, Gone>,
     gone_answers: BTreeMap<u64, String>,
     pub last_order: u64,
@@ -98,6 +99,7 @@ impl ReadModel {
             answers: BTreeMap::new(),
             networks: BTreeMap::new(),
             leases: BTreeMap::new(),
+            workflows: WorkflowIndex::default(),
             gone: BTreeMap::new(),
             gone_answers: BTreeMap::new(),
             last_order: 0,
@@ -205,6 +207,8 @@ impl ReadModel {
             answers: state.answers.len(),
             networks: state.networks.len(),
             leases: state.leases.values().map(BTreeMap::len).sum(),
+            workflows: state.workflows.by_id.len(),
+            active_workflows: state.workflows.active.len(),
             by_state: StateKind::ALL.map(|kind| (kind, in_state(kind))).to_vec(),
         }
     }
@@ -396,6 +400,7 @@ fn body_bytes(object: &Object, encoded: Option<usize>) -> usize {
     text + match object {
         Object::Machine(_) => size_of::<crate::model::Machine>(),
         Object::Network(_) => size_of::<crate::model::Network>(),
+        Object::Workflow(_) => size_of::<crate::model::Workflow>(),
         Object::Setting(_) | Object::Conflict(_) | Object::Answer(_) => 160,
         // Its numbers and its link's name take less than their text.
         Object::Lease(_) => 48,
@@ -440,7 +445,7 @@ impl State {
     }
 
     /// Takes in one object from disk. `body` is left out where there is no room for it.
-    pub fn load(&mut self, key: Key, version: u64, keys: Option<MachineKeys>) -> u32 {
+    pub fn load(&mut self, key: Key, version: u64, keys: Option<Keys>) -> u32 {
         self.enter(key, version, keys, 0)
     }
 
@@ -468,10 +473,7 @@ impl State {
     fn apply(&mut self, write: Write, record: u64) {
         match write.outcome {
             Outcome::Put { object, json } => {
-                let keys = match &object {
-                    Object::Machine(machine) => Some(MachineKeys::of(machine)),
-                    _ => None,
-                };
+                let keys = Keys::of(&object);
                 let size = body_bytes(&object, Some(json.len()));
                 let slot = self.enter(write.key, write.version, keys, record);
                 self.rows.fill(slot, object, size);
@@ -496,22 +498,33 @@ impl State {
             Key::Answer(scope) => self.answers.get(scope).copied(),
             Key::Network(link) => self.networks.get(link).copied(),
             Key::Lease(link, address) => self.leases.get(link)?.get(address).copied(),
+            Key::Workflow(id) => self.workflows.by_id.get(id).copied(),
         }
     }
 
-    fn enter(&mut self, key: Key, version: u64, keys: Option<MachineKeys>, record: u64) -> Slot {
+    fn enter(&mut self, key: Key, version: u64, keys: Option<Keys>, record: u64) -> Slot {
         self.resurrect(&key);
         if let Some(slot) = self.slot(&key) {
             let new = keys.clone();
             let old = self.rows.renew(slot, version, keys, record);
-            if let (Key::Machine(id), Some(old), Some(new)) = (&key, old, new) {
-                self.machines.replace(*id, slot, &old, &new);
+            match (&key, old.as_deref(), new) {
+                (Key::Machine(id), Some(Keys::Machine(old)), Some(Keys::Machine(new))) => {
+                    self.machines.replace(*id, slot, old, &new);
+                }
+                (Key::Workflow(id), Some(Keys::Workflow(old)), Some(Keys::Workflow(new))) => {
+                    self.workflows.remove(*id, *old);
+                    self.workflows.insert(*id, slot, new);
+                }
+                _ => {}
             }
             return slot;
         }
         let slot = self.rows.insert(key.clone(), version, keys.clone(), record);
         match (key, keys) {
-            (Key::Machine(id), Some(keys)) => self.machines.insert(id, slot, &keys),
+            (Key::Machine(id), Some(Keys::Machine(keys))) => self.machines.insert(id, slot, &keys),
+            (Key::Workflow(id), Some(Keys::Workflow(keys))) => {
+                self.workflows.insert(id, slot, keys);
+            }
             (Key::Setting(key), _) => drop(self.settings.insert(key.to_string(), slot)),
             (Key::Conflict(id), _) => drop(self.conflicts.insert(id, slot)),
             (Key::Answer(scope), _) => drop(self.answers.insert(scope, slot)),
@@ -519,7 +532,7 @@ impl State {
             (Key::Lease(link, address), _) => {
                 self.leases.entry(link).or_default().insert(address, slot);
             }
-            (Key::Machine(_), None) => {}
+            (Key::Machine(_) | Key::Workflow(_), _) => {}
         }
         slot
     }
@@ -529,8 +542,8 @@ impl State {
         let row = self.rows.remove(slot);
         match key {
             Key::Machine(id) => {
-                if let Some(keys) = row.and_then(|row| row.keys) {
-                    self.machines.remove(*id, slot, &keys);
+                if let Some(Keys::Machine(keys)) = row.and_then(|row| row.keys).as_deref() {
+                    self.machines.remove(*id, slot, keys);
                 }
             }
             Key::Setting(key) => drop(self.settings.remove(key.as_str())),
@@ -538,6 +551,11 @@ impl State {
             Key::Answer(scope) => drop(self.answers.remove(scope)),
             Key::Network(link) => drop(self.networks.remove(link)),
             Key::Lease(link, address) => self.leave_lease(link, *address),
+            Key::Workflow(id) => {
+                if let Some(Keys::Workflow(keys)) = row.and_then(|row| row.keys).as_deref() {
+                    self.workflows.remove(*id, *keys);
+                }
+            }
         }
     }
 
@@ -575,6 +593,12 @@ impl State {
                 Some(leases) => along(leases, query),
                 None => Walk::default(),
             },
+            Index::Workflows => along(&self.workflows.by_id, query),
+            Index::WorkflowsOf(machine) => match self.workflows.by_machine.get(machine) {
+                Some(workflows) => along(workflows, query),
+                None => Walk::default(),
+            },
+            Index::ActiveWorkflows => along(&self.workflows.active, query),
         }
     }
 }

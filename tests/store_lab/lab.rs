@@ -68,6 +68,8 @@ impl Content {
             Index::Conflicts,
             Index::Answers,
             Index::Networks,
+            Index::Workflows,
+            Index::ActiveWorkflows,
         ] {
             let mut query = Query {
                 by,

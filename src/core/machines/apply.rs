@@ -11,12 +11,17 @@ use crate::core::plan::{Plan, View};
 use crate::model::state::{Cause, transition};
 use crate::model::{FieldChange, Machine, MachineId, Patch, Pending, StateKind, What};
 
-use super::{changed_since, configured, handle, next_show, pending_diff, refuse_locked};
+use super::{
+    changed_since, configured, handle, next_show, pending_diff, refuse_at_work, refuse_locked,
+};
 
 pub(in crate::core) fn plan(view: &View, id: MachineId, now: bool) -> Result<Plan, Refusal> {
     let (before, version) = view.machine(id)?;
     let mut plan = Plan::about(&before, version);
     let mut machine = Machine::clone(&before);
+    if machine.pending.is_some() || now {
+        refuse_at_work(view, &machine)?;
+    }
     if now {
         refuse_locked(&machine)?;
         refuse_without_system(&machine)?;

@@ -5,11 +5,12 @@ use crate::core::plan::{Plan, View};
 use crate::model::{MachineId, What};
 use crate::store::Key;
 
-use super::{conflicts, refuse_locked};
+use super::{conflicts, refuse_at_work, refuse_locked};
 
 pub(in crate::core) fn plan(view: &View, id: MachineId) -> Result<Plan, Refusal> {
     let (machine, version) = view.machine(id)?;
     refuse_locked(&machine)?;
+    refuse_at_work(view, &machine)?;
     let mut plan = Plan::about(&machine, version);
     plan.delete(Key::Machine(id), version);
     plan.say(What::Deleted {

@@ -8,7 +8,7 @@ use crate::model::identity::MAX_NICS;
 use crate::model::{FieldError, Machine, MachineId, Subject, What};
 use crate::store::Key;
 
-use super::{conflicts, handle, identity_diff, next_show, refuse_locked};
+use super::{conflicts, handle, identity_diff, next_show, refuse_at_work, refuse_locked};
 
 pub(in crate::core) fn plan(
     view: &View,
@@ -22,6 +22,8 @@ pub(in crate::core) fn plan(
     let (before, version) = view.machine(keep)?;
     let (gone, gone_version) = view.machine(absorb)?;
     refuse_locked(&gone)?;
+    refuse_at_work(view, &before)?;
+    refuse_at_work(view, &gone)?;
     let mut plan = Plan::about(&before, version);
     let mut machine = Machine::clone(&before);
     refuse_too_many(&before, &gone)?;

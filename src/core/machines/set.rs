@@ -7,8 +7,8 @@ use crate::model::state::Transition;
 use crate::model::{Anchor, Field, FieldError, Machine, MachineId, Patch, Pending, What};
 
 use super::{
-    changed_since, configured, handle, next_pending, next_show, pending_diff, refuse_locked,
-    tidy_pending,
+    changed_since, configured, handle, next_pending, next_show, pending_diff, refuse_at_work,
+    refuse_locked, tidy_pending,
 };
 
 pub(in crate::core) fn plan(
@@ -51,6 +51,7 @@ fn settle_now(
     let before = machine.identity.clone();
     if let Some(mac) = patch.mac {
         refuse_locked(machine)?;
+        refuse_at_work(view, machine)?;
         refuse_held(view, machine, mac)?;
         if !confirmed {
             return Err(Refusal::Unconfirmed {

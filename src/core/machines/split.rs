@@ -9,7 +9,9 @@ use crate::model::{
 };
 use crate::store::Expect;
 
-use super::{conflicts, free_name, handle, identity_diff, next_show, refuse_locked};
+use super::{
+    conflicts, free_name, handle, identity_diff, next_show, refuse_at_work, refuse_locked,
+};
 
 pub(in crate::core) fn plan(
     view: &View,
@@ -19,6 +21,7 @@ pub(in crate::core) fn plan(
 ) -> Result<Plan, Refusal> {
     let (before, version) = view.machine(id)?;
     refuse_locked(&before)?;
+    refuse_at_work(view, &before)?;
     let evidence = evidence(&before, macs, uuid)?;
     let mut machine = Machine::clone(&before);
     machine.identity.give_up(macs, uuid);

@@ -1,7 +1,7 @@
 //! Whether a store and the naive model say the same, to every question that a reader can ask.
 
 use super::naive::Naive;
-use crate::model::{Anchor, Cursor, Event, LinkName, StateKind, Subject, Tag};
+use crate::model::{Anchor, Cursor, Event, LinkName, MachineId, StateKind, Subject, Tag};
 use crate::store::{EventQuery, Index, Key, Object, Query, Store, StoreError, Stored};
 
 /// Asks both all questions about what lives in `world`, in pages of `limit`, and panics where they differ.
@@ -147,6 +147,8 @@ pub struct World {
     pub subjects: Vec<Subject>,
     /// Where leases may be.
     pub links: Vec<LinkName>,
+    /// What workflows may be of.
+    pub worked_on: Vec<MachineId>,
 }
 
 impl World {
@@ -174,6 +176,10 @@ impl World {
                     world.subjects.push(Subject::Network(network.link.clone()));
                 }
                 Object::Lease(lease) => world.links.push(lease.link.clone()),
+                Object::Workflow(workflow) => {
+                    world.subjects.push(Subject::Workflow(workflow.id));
+                    world.worked_on.push(workflow.machine);
+                }
                 Object::Answer(_) => {}
             }
         }
@@ -191,12 +197,15 @@ impl World {
         self.subjects.dedup();
         self.links.sort();
         self.links.dedup();
+        self.worked_on.sort();
+        self.worked_on.dedup();
         self
     }
 
     pub fn indexes(&self) -> Vec<Index> {
         let tags = self.tags.iter().cloned().map(Index::Tag);
         let links = self.links.iter().cloned().map(Index::Leases);
+        let worked_on = self.worked_on.iter().copied().map(Index::WorkflowsOf);
         [
             Index::Machines,
             Index::Name,
@@ -206,11 +215,14 @@ impl World {
             Index::Conflicts,
             Index::Answers,
             Index::Networks,
+            Index::Workflows,
+            Index::ActiveWorkflows,
         ]
         .into_iter()
         .chain(StateKind::ALL.map(Index::State))
         .chain(tags)
         .chain(links)
+        .chain(worked_on)
         .collect()
     }
 }

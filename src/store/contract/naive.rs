@@ -143,6 +143,7 @@ impl Naive {
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
             Subject::Network(link) => Key::Network(link.clone()),
+            Subject::Workflow(id) => Key::Workflow(*id),
             Subject::Appliance => return 0,
         };
         let changed = versions.iter().find(|(changed, _)| *changed == key);
@@ -226,6 +227,8 @@ impl Naive {
             answers: count(|key| matches!(key, Key::Answer(_))),
             networks: count(|key| matches!(key, Key::Network(_))),
             leases: count(|key| matches!(key, Key::Lease(..))),
+            workflows: count(|key| matches!(key, Key::Workflow(_))),
+            active_workflows: self.walk(&Index::ActiveWorkflows, false).len(),
             by_state: StateKind::ALL.map(|kind| (kind, in_state(kind))).to_vec(),
         }
     }
@@ -293,11 +296,14 @@ fn holds(by: &Index, object: &Object) -> bool {
         (Index::State(kind), Object::Machine(machine)) => machine.status.state.kind() == *kind,
         (Index::Tag(tag), Object::Machine(machine)) => machine.config.tags.contains(tag),
         (Index::Leases(link), Object::Lease(lease)) => lease.link == *link,
+        (Index::WorkflowsOf(machine), Object::Workflow(workflow)) => workflow.machine == *machine,
+        (Index::ActiveWorkflows, Object::Workflow(workflow)) => workflow.is_active(),
         (Index::Machines | Index::Name | Index::Hostname | Index::Updated, Object::Machine(_))
         | (Index::Settings, Object::Setting(_))
         | (Index::Conflicts, Object::Conflict(_))
         | (Index::Answers, Object::Answer(_))
-        | (Index::Networks, Object::Network(_)) => true,
+        | (Index::Networks, Object::Network(_))
+        | (Index::Workflows, Object::Workflow(_)) => true,
         _ => false,
     }
 }

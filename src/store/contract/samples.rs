@@ -8,10 +8,11 @@ use uuid::Uuid;
 use crate::model::identity::OsMachineId;
 use crate::model::machine::{Disk, NetworkInterface};
 use crate::model::network::{Held, Holder};
+use crate::model::workflow::{self, Blueprint, Limits, Snapshot, Step};
 use crate::model::{
     Actor, Conflict, ConflictId, CorrelationId, Evidence, FieldChange, Lease, MacAddr, Machine,
     MachineId, MemorableName, Network, NicEvidence, NicKind, RequestId, Setting, Source, State,
-    Subject, What,
+    Subject, What, Workflow, WorkflowId,
 };
 use crate::store::{Answer, Change, Commit, NewEvent, Object};
 
@@ -170,6 +171,32 @@ pub fn lease(link: &str, address: u32, seconds: i64) -> Object {
         }
         .into(),
     )
+}
+
+/// A workflow of a machine.
+pub fn workflow(number: u8, of: u32, active: bool) -> Object {
+    let step = Step::new("write", "image2disk", 600);
+    let machine = server(of, 1);
+    let blueprint = Blueprint {
+        template: Snapshot {
+            name: "debian-13".into(),
+            source: "kind: Template".into(),
+        },
+        steps: vec![step],
+        timeout_seconds: None,
+    };
+    let limits = Limits {
+        come: 60,
+        steps: 60,
+        home: 60,
+    };
+    let id = WorkflowId(Uuid::from_u128(number.into()));
+    let by = Actor::person("ada", "unix uid 1000");
+    let mut workflow = Workflow::new(id, &machine, blueprint, limits, by, at(0));
+    if !active {
+        workflow.state = workflow::State::Cancelled;
+    }
+    Object::Workflow(workflow.into())
 }
 
 pub fn event(subject: Subject, seconds: i64, audit: bool) -> NewEvent {

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::position::HostName;
-use crate::model::{Anchor, Machine, MachineId, StateKind, Tag};
+use crate::model::{Anchor, Machine, MachineId, StateKind, Tag, Workflow, WorkflowId};
+use crate::store::Object;
 
 /// The number of a row.
 pub(super) type Slot = u32;
@@ -31,6 +32,79 @@ impl From<&Anchor> for AnchorKey {
         key[0] = kind;
         key[1..=bytes.len()].copy_from_slice(&bytes);
         Self(key)
+    }
+}
+
+/// What an object is sorted and found by beside its own key.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Keys {
+    Machine(MachineKeys),
+    Workflow(WorkflowKeys),
+}
+
+impl Keys {
+    /// Those of an object that has any.
+    pub fn of(object: &Object) -> Option<Self> {
+        match object {
+            Object::Machine(machine) => Some(Self::Machine(MachineKeys::of(machine))),
+            Object::Workflow(workflow) => Some(Self::Workflow(WorkflowKeys::of(workflow))),
+            _ => None,
+        }
+    }
+
+    /// What they cost in the indexes, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Machine(keys) => keys.bytes(),
+            Self::Workflow(_) => 200,
+        }
+    }
+}
+
+/// What a workflow is found by.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct WorkflowKeys {
+    machine: MachineId,
+    active: bool,
+}
+
+impl WorkflowKeys {
+    fn of(workflow: &Workflow) -> Self {
+        Self {
+            machine: workflow.machine,
+            active: workflow.is_active(),
+        }
+    }
+}
+
+/// Every way to find workflows.
+#[derive(Debug, Default)]
+pub(super) struct WorkflowIndex {
+    pub by_id: BTreeMap<WorkflowId, Slot>,
+    /// Never empty for a machine that is in it.
+    pub by_machine: BTreeMap<MachineId, BTreeMap<WorkflowId, Slot>>,
+    pub active: BTreeMap<WorkflowId, Slot>,
+}
+
+impl WorkflowIndex {
+    pub fn insert(&mut self, id: WorkflowId, slot: Slot, keys: WorkflowKeys) {
+        self.by_id.insert(id, slot);
+        let of = self.by_machine.entry(keys.machine).or_default();
+        of.insert(id, slot);
+        if keys.active {
+            self.active.insert(id, slot);
+        }
+    }
+
+    pub fn remove(&mut self, id: WorkflowId, keys: WorkflowKeys) {
+        self.by_id.remove(&id);
+        self.active.remove(&id);
+        if let Some(of) = self.by_machine.get_mut(&keys.machine) {
+            of.remove(&id);
+            if of.is_empty() {
+                self.by_machine.remove(&keys.machine);
+            }
+        }
     }
 }
 

@@ -35,6 +35,7 @@ impl From<&Subject> for SubjectKey {
                 name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
                 (5, name)
             }
+            Subject::Workflow(id) => (6, *id.0.as_bytes()),
         };
         key[0] = kind;
         key[1..].copy_from_slice(&bytes);

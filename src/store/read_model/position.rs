@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::model::{ConflictId, LinkName, MachineId};
+use crate::model::{ConflictId, LinkName, MachineId, WorkflowId};
 use crate::store::{Index, Position};
 
 /// A sort key that can be written down and found again.
@@ -67,6 +67,16 @@ impl Place for MachineId {
 }
 
 impl Place for ConflictId {
+    fn text(&self) -> String {
+        self.0.simple().to_string()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl Place for WorkflowId {
     fn text(&self) -> String {
         self.0.simple().to_string()
     }

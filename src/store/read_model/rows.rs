@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::index::{MachineKeys, Slot};
+use super::index::{Keys, Slot};
 use crate::store::{Key, Object, Stored};
 
 /// As many rows as the hand passes in one go, so that no writer waits for a whole round.
@@ -16,7 +16,7 @@ pub(super) struct Row {
     pub key: Key,
     pub version: u64,
     pub body: Option<Object>,
-    pub keys: Option<Box<MachineKeys>>,
+    pub keys: Option<Box<Keys>>,
     /// The body's estimated bytes, in memory or not.
     size: usize,
     /// The journal's record that wrote the body.
@@ -77,14 +77,8 @@ impl Rows {
         self.slots.len() * ROW + self.key_bytes + self.body_bytes
     }
 
-    pub fn insert(
-        &mut self,
-        key: Key,
-        version: u64,
-        keys: Option<MachineKeys>,
-        record: u64,
-    ) -> Slot {
-        self.key_bytes += keys.as_ref().map_or(0, MachineKeys::bytes);
+    pub fn insert(&mut self, key: Key, version: u64, keys: Option<Keys>, record: u64) -> Slot {
+        self.key_bytes += keys.as_ref().map_or(0, Keys::bytes);
         let row = Some(Row {
             key,
             version,
@@ -107,12 +101,12 @@ impl Rows {
         &mut self,
         slot: Slot,
         version: u64,
-        keys: Option<MachineKeys>,
+        keys: Option<Keys>,
         record: u64,
-    ) -> Option<Box<MachineKeys>> {
+    ) -> Option<Box<Keys>> {
         self.drop_body(slot);
         let row = self.slots.get_mut(slot as usize)?.as_mut()?;
-        self.key_bytes += keys.as_ref().map_or(0, MachineKeys::bytes);
+        self.key_bytes += keys.as_ref().map_or(0, Keys::bytes);
         let old = std::mem::replace(&mut row.keys, keys.map(Box::new));
         self.key_bytes -= old.as_ref().map_or(0, |keys| keys.bytes());
         row.version = version;

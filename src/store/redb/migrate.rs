@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::plan::encode;
 
 /// The shape that this version writes.
-pub(in crate::store) const SCHEMA: u32 = 2;
+pub(in crate::store) const SCHEMA: u32 = 3;
 /// The oldest shape that reads as this one does: what came since are kinds of objects and of events.
 pub(in crate::store) const ALIKE_SINCE: u32 = 1;
 
@@ -25,13 +25,18 @@ pub(super) struct Migration {
     pub event: fn(&mut Value),
 }
 
-/// Every step there is, in order. Schema 1 is the first; 2 brought networks and leases, which a program that knows
-/// only 1 would take for damage.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    from: 1,
-    object: |_| (),
-    event: |_| (),
-}];
+/// Every step there is, in order. Schema 1 is the first; 2 brought networks and leases, 3 templates and workflows, each
+/// of which a program that knows only what was before would take for damage.
+pub(super) const MIGRATIONS: &[Migration] = &[new_kinds(1), new_kinds(2)];
+
+/// A step that brought kinds of objects and of events, and changed none that there were.
+const fn new_kinds(from: u32) -> Migration {
+    Migration {
+        from,
+        object: |_| (),
+        event: |_| (),
+    }
+}
 
 /// As many values as are held in memory at once.
 const CHUNK: usize = 1000;

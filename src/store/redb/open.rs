@@ -13,8 +13,8 @@ use super::migrate::{MIGRATIONS, Migration, SCHEMA, migrate};
 use super::record::{Record, decode_commit, parse_record};
 use super::storage::{Counted, FileStorage, Storage, io_error, sync_directory};
 use super::{Options, image};
-use crate::store::read_model::{Gone, MachineKeys, ReadModel, State};
-use crate::store::{Key, Object, StoreError};
+use crate::store::read_model::{Gone, Keys, ReadModel, State};
+use crate::store::{Key, StoreError};
 
 /// A store that was found good.
 pub(super) struct Opened {
@@ -177,7 +177,7 @@ type Decoded = Result<Vec<Loaded>, StoreError>;
 struct Loaded {
     key: Key,
     record: Record,
-    keys: Option<MachineKeys>,
+    keys: Option<Keys>,
     bytes: usize,
 }
 
@@ -255,10 +255,7 @@ fn decode(image: &Image, key: &[u8], value: &[u8]) -> Result<Loaded, StoreError>
         let name = super::record::parse_key(key).map(|key| crate::store::key_text(&key));
         image.damaged(format!("{}: {what}", name.unwrap_or("an object".into())))
     })?;
-    let keys = match &record.object {
-        Some(Object::Machine(machine)) => Some(MachineKeys::of(machine)),
-        _ => None,
-    };
+    let keys = record.object.as_ref().and_then(Keys::of);
     Ok(Loaded {
         key,
         record,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::crc::crc;
-use crate::model::{ConflictId, Event, LinkName, MachineId};
+use crate::model::{ConflictId, Event, LinkName, MachineId, WorkflowId};
 use crate::store::plan::{Outcome, Planned, Write};
 use crate::store::read_model::SubjectKey;
 use crate::store::{Key, Object};
@@ -20,6 +20,7 @@ pub(super) fn key_bytes(key: &Key) -> Vec<u8> {
     let (kind, id) = match key {
         Key::Machine(id) => (b'm', &id.0.as_bytes()[..]),
         Key::Conflict(id) => (b'c', &id.0.as_bytes()[..]),
+        Key::Workflow(id) => (b'w', &id.0.as_bytes()[..]),
         Key::Setting(key) => (b's', key.as_str().as_bytes()),
         Key::Answer(scope) => (b'a', scope.as_bytes()),
         Key::Network(link) => (b'n', link.as_str().as_bytes()),
@@ -40,6 +41,7 @@ pub(super) fn parse_key(bytes: &[u8]) -> Result<Key, String> {
     Ok(match kind {
         b'm' => Key::Machine(MachineId(uuid()?)),
         b'c' => Key::Conflict(ConflictId(uuid()?)),
+        b'w' => Key::Workflow(WorkflowId(uuid()?)),
         b's' => Key::Setting(
             text()?
                 .parse()

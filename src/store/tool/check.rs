@@ -144,7 +144,7 @@ fn events(
 }
 
 /// An event's version may not lie before that of an earlier event of its subject, nor after the subject's own.
-/// (The id of a machine or conflict begins anew when it is deleted, so there only the second is asked.)
+/// (The id of a machine, conflict or workflow begins anew when it is deleted, so there only the second is asked.)
 fn version_fault(
     event: &Event,
     told: &BTreeMap<Subject, u64>,
@@ -155,6 +155,7 @@ fn version_fault(
         Subject::Setting(key) => Key::Setting(key.clone()),
         Subject::Conflict(id) => Key::Conflict(*id),
         Subject::Network(link) => Key::Network(link.clone()),
+        Subject::Workflow(id) => Key::Workflow(*id),
         Subject::Appliance => return None,
     };
     let version = event.subject_version;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Text;
 use crate::api;
 use crate::core::{Receipt, ReceiptStatus};
-use crate::model::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What};
+use crate::model::{Actor, ActorKind, Cursor, Event, FieldChange, Subject, What, workflow};
 
 /// As many changes as a line names; the rest are counted.
 const NAMED_CHANGES: usize = 3;
@@ -79,6 +79,7 @@ fn subject(subject: &Subject) -> (&'static str, Option<String>) {
         Subject::Setting(key) => ("setting", Some(key.to_string())),
         Subject::Conflict(id) => ("conflict", Some(id.to_string())),
         Subject::Network(link) => ("network", Some(link.to_string())),
+        Subject::Workflow(id) => ("workflow", Some(id.to_string())),
         Subject::Appliance => ("appliance", None),
     }
 }
@@ -137,9 +138,62 @@ pub fn line(event: &Event, name: Option<&str>) -> String {
             format!("{} point at different machines", claims.join(" and "))
         }
         What::ConflictSettled { how } => format!("a conflict was settled: {how}"),
+        What::CalledHome { diff } => format!("{name} called home: {}", changes(diff)),
         What::SettingChanged { diff } => format!("setting {}", changes(diff)),
         What::Trimmed { removed, .. } => format!("{removed} old events were removed"),
         What::Started { version, mode } => format!("Dragonfly {version} started ({mode})"),
+        What::WorkflowStarted { .. }
+        | What::WorkflowMoved { .. }
+        | What::WorkflowTaken { .. }
+        | What::WorkflowStep { .. }
+        | What::WorkflowEnded { .. } => of_a_workflow(&event.what),
+    }
+}
+
+fn of_a_workflow(what: &What) -> String {
+    match what {
+        What::WorkflowStarted { name, template, .. } => {
+            format!("{name} is to be worked on: {template}")
+        }
+        What::WorkflowMoved { name, to, .. } => {
+            let words = match to {
+                workflow::State::Queued => "waits for its turn",
+                workflow::State::Waiting => "is awaited from the network",
+                workflow::State::WaitingHome => "is written; its system has to call home now",
+                _ => "is being worked on",
+            };
+            format!("{name} {words}")
+        }
+        What::WorkflowTaken { name, attempt, .. } => {
+            format!("{name}: agent {attempt} took the work")
+        }
+        What::WorkflowStep {
+            name,
+            step,
+            number,
+            count,
+            status,
+            message,
+            ..
+        } => {
+            let message = message.as_ref().map(|text| format!(": {text}"));
+            let message = message.unwrap_or_default();
+            format!("{name}: step {number} of {count}, {step}, is {status}{message}")
+        }
+        What::WorkflowEnded {
+            name,
+            template,
+            result,
+            why,
+            ..
+        } => {
+            let why = why
+                .as_ref()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
+            format!("{name}: {template} ended, {result}{why}")
+        }
+        _ => String::new(),
     }
 }
 
