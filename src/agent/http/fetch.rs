@@ -260,11 +260,14 @@ impl<'a> Fetch<'a> {
 
     fn ask(&mut self, fields: &str) -> io::Result<Head> {
         // A server may have closed what was kept; that is no trouble.
-        if let Some(mut kept) = self.connection.take().filter(Connection::is_free) {
-            if let Ok(head) = kept.get(&self.url, fields, self.watch) {
-                self.connection = Some(kept);
-                return Ok(head);
-            }
+        let kept = self.connection.take().filter(Connection::is_free);
+        let answered = kept.and_then(|mut kept| {
+            let head = kept.get(&self.url, fields, self.watch).ok()?;
+            Some((kept, head))
+        });
+        if let Some((kept, head)) = answered {
+            self.connection = Some(kept);
+            return Ok(head);
         }
         let connection = self.connection.insert(Connection::open(&self.url)?);
         connection.get(&self.url, fields, self.watch)

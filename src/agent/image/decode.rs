@@ -243,7 +243,10 @@ impl Stream {
 struct Left;
 
 fn is_left(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Left>())
+    let inner = error.get_ref();
+    inner
+        .and_then(|inner| inner.downcast_ref::<Left>())
+        .is_some()
 }
 
 impl BufRead for Stream {
