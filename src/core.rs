@@ -25,6 +25,7 @@ mod run;
 pub mod seen;
 mod settings;
 pub mod telemetry;
+pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod traces;

@@ -10,7 +10,6 @@ pub mod defaults;
 pub mod digest;
 pub mod disk;
 pub mod edit;
-pub mod environment;
 pub mod event;
 pub mod field;
 pub mod identity;
@@ -50,7 +49,9 @@ pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;
 pub use network::{Lease, LinkName, Network, NetworkConfig, NetworkPatch};
-pub use setting::{Setting, SettingKey};
+pub use setting::{Mode, Setting, SettingKey};
 pub use sighting::Sighting;
 pub use state::{State, StateKind};
+#[cfg(feature = "server")]
+pub use template::Template;
 pub use workflow::Workflow;

@@ -1,6 +1,6 @@
 //! The changes that can be asked for, and the circumstances of asking.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -156,13 +156,17 @@ pub enum Command {
     },
     /// An installed system reports.
     CallHome(HomeCall),
+    /// Several of the defaults in one commit; none for one that goes back to nothing.
+    SetDefaults {
+        changes: BTreeMap<SettingKey, Option<String>>,
+    },
     /// Removes old events by the settings of retention.
     TrimEvents,
 }
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 26] = [
+    pub const NAMES: [&str; 27] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -188,6 +192,7 @@ impl Command {
         "workflow.cancel",
         "workflow.retry",
         "machine.call_home",
+        "defaults.set",
         "events.trim",
     ];
 
@@ -219,6 +224,7 @@ impl Command {
             Self::CancelWorkflow { .. } => "workflow.cancel",
             Self::RetryWorkflow { .. } => "workflow.retry",
             Self::CallHome(_) => "machine.call_home",
+            Self::SetDefaults { .. } => "defaults.set",
             Self::TrimEvents => "events.trim",
         }
     }
@@ -239,10 +245,12 @@ impl Command {
             Self::DeleteMachine { .. } | Self::MergeMachines { .. } | Self::SplitMachine { .. } => {
                 Permission::RemoveMachines
             }
-            Self::SetSetting { .. } | Self::ResetSetting { .. } => Permission::ChangeSettings,
             Self::StartWorkflow { .. }
             | Self::CancelWorkflow { .. }
             | Self::RetryWorkflow { .. } => Permission::InstallMachines,
+            Self::SetSetting { .. } | Self::ResetSetting { .. } | Self::SetDefaults { .. } => {
+                Permission::ChangeSettings
+            }
             Self::CheckIn { .. }
             | Self::TakeBoot { .. }
             | Self::NoteBoot { .. }

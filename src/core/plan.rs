@@ -118,6 +118,16 @@ impl Plan {
         Ok(())
     }
 
+    /// Does what `other` does too, in the same commit.
+    pub fn join(&mut self, other: Self) {
+        self.expect.extend(other.expect);
+        self.changes.extend(other.changes);
+        self.events.extend(other.events);
+        self.diff.extend(other.diff);
+        self.next.extend(other.next);
+        self.notes.extend(other.notes);
+    }
+
     /// How much of a commit it takes so far.
     pub fn operations(&self) -> usize {
         self.expect.len() + self.changes.len() + self.events.len()
@@ -201,6 +211,7 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
             confirmed,
         } => workflows::start::retry(view, *workflow, *from, *confirmed),
         Command::CallHome(call) => workflows::home::plan(view, call),
+        Command::SetDefaults { changes } => settings::set_defaults(view, changes),
         Command::TrimEvents => Ok(Plan::new(Subject::Appliance, 0)),
     }
 }

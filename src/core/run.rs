@@ -242,6 +242,7 @@ impl Core {
             | Command::HoldAddress { .. }
             | Command::SetSetting { .. }
             | Command::ResetSetting { .. }
+            | Command::SetDefaults { .. }
             | Command::TrimEvents => 1,
         };
         Ok(self.inner.turns.0[place].lock().await)

@@ -3,6 +3,7 @@
 mod answers;
 mod boot;
 mod conflicts;
+mod defaults;
 mod editing;
 mod identity;
 mod network;

@@ -24,6 +24,8 @@ mod tests;
 mod tinkerbell;
 mod yaml;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,6 +53,8 @@ pub const API_VERSION: &str = "dragonfly.computer/v1";
 pub struct Template {
     pub name: OsChoice,
     pub description: Option<String>,
+    /// What else its author says of it, such as where its image's checksums are signed.
+    pub annotations: BTreeMap<String, String>,
     pub version: Option<String>,
     /// Seconds that the whole of it may take.
     pub timeout_seconds: Option<u64>,

@@ -49,7 +49,7 @@ fn key(ask: &Ask) -> Result<SettingKey, Fault> {
 fn view(setting: SettingView) -> api::Setting {
     api::Setting {
         key: setting.spec.key.into(),
-        value: setting.value,
+        value: setting.spec.shown(&setting.value).into(),
         default: setting.spec.default.into(),
         set: setting.set,
         version: setting.version,

@@ -1,5 +1,7 @@
 //! Our own format: `apiVersion: dragonfly.computer/v1`, `kind: Template`.
 
+use std::collections::BTreeMap;
+
 use super::node::{Data, Node, TemplateError, Word};
 use super::schema::{Kind, MAX_TIMEOUT};
 use super::step::{self, Step};
@@ -32,6 +34,7 @@ pub(super) fn read(root: &Node, errors: &mut Errors) -> Option<Template> {
         .required("name", errors)
         .and_then(|node| name(node, errors));
     let description = metadata.text("description", errors);
+    let annotations = metadata.texts("annotations", errors);
     let version = spec.text("version", errors);
     let timeout_seconds = spec.number("timeout", MAX_TIMEOUT, errors);
     environment(&spec, errors);
@@ -43,6 +46,7 @@ pub(super) fn read(root: &Node, errors: &mut Errors) -> Option<Template> {
     Some(Template {
         name: name?,
         description,
+        annotations,
         version,
         timeout_seconds,
         format: Format::Dragonfly,
@@ -171,6 +175,11 @@ pub(super) fn steps(node: &Node, parameters: &[Parameter], errors: &mut Errors) 
         .iter()
         .filter_map(|item| step::read(item, parameters, errors));
     let steps: Vec<_> = steps.collect();
+    let later = steps.iter().skip(1);
+    for step in later.filter(|step| step.spec.name == "installer") {
+        let message = "the installer starts in the agent's place, so it can only be the first step";
+        errors.push(TemplateError::new(step.at, message));
+    }
     for pair in steps.windows(2) {
         if ends(&pair[0]) {
             let message = format!(
@@ -244,6 +253,23 @@ impl<'a> Fields<'a> {
         }
         let read = kind::read(Kind::Text, node, errors)?;
         read.as_str().map(str::to_owned)
+    }
+
+    /// A map of texts.
+    pub fn texts(&self, name: &str, errors: &mut Errors) -> BTreeMap<String, String> {
+        let Some(node) = self.get(name) else {
+            return BTreeMap::new();
+        };
+        let Data::Map(pairs) = &node.data else {
+            let message = format!("{name} is a map of texts, not {}", node.kind());
+            errors.push(TemplateError::new(node.at, message));
+            return BTreeMap::new();
+        };
+        let texts = pairs.iter().filter_map(|(word, node)| {
+            let read = kind::read(Kind::Text, node, errors)?;
+            Some((word.text.clone(), read.as_str()?.to_owned()))
+        });
+        texts.collect()
     }
 
     pub fn number(&self, name: &str, max: u64, errors: &mut Errors) -> Option<u64> {

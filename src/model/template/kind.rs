@@ -21,6 +21,8 @@ pub(super) fn read(kind: Kind, node: &Node, errors: &mut Errors) -> Option<Value
     match kind {
         Kind::Disk => disk(node, errors),
         Kind::Disks => list(node, errors, disk),
+        Kind::Urls => list(node, errors, address),
+        Kind::Texts => list(node, errors, word),
         Kind::Command => command(node, errors),
         Kind::Environment => environment(node, errors),
         Kind::Tree(tree) => sized(node, written(tree, node), errors),
@@ -223,6 +225,14 @@ fn list(
     read.into_iter()
         .collect::<Option<Vec<_>>>()
         .map(Value::from)
+}
+
+fn address(node: &Node, errors: &mut Errors) -> Option<Value> {
+    read(Kind::Url, node, errors)
+}
+
+fn word(node: &Node, errors: &mut Errors) -> Option<Value> {
+    read(Kind::Text, node, errors)
 }
 
 fn argument(node: &Node, errors: &mut Errors) -> Option<Value> {

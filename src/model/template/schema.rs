@@ -8,6 +8,9 @@ pub enum Kind {
     Path,
     /// `http://…`, `https://…` or `image:NAME`.
     Url,
+    Urls,
+    /// A list of words.
+    Texts,
     Checksum,
     /// Words with spaces between, as a kernel takes them.
     Words,
@@ -50,6 +53,8 @@ impl Kind {
             Self::Text | Self::Words => "text",
             Self::Path => "absolute path",
             Self::Url => "`http://…`, `https://…` or `image:NAME`",
+            Self::Urls => "list of those",
+            Self::Texts => "list of texts",
             Self::Checksum => "`sha256:…` or `sha512:…`",
             Self::Disk => "disk rule",
             Self::Disks => "list of disk rules",
@@ -375,6 +380,47 @@ pub const ACTIONS: &[ActionSpec] = &[
                 "inside that file system; found without it",
             ),
             key("cmdline", Kind::Words, "the kernel's command line"),
+        ],
+        one_of: &[],
+    },
+    ActionSpec {
+        name: "installer",
+        help: "The distribution's own installer, straight from iPXE; the first step or none.",
+        keys: &[
+            required("kernel", Kind::Url, "the installer's kernel"),
+            key(
+                "initrds",
+                Kind::Urls,
+                "its first file systems, in their order",
+            ),
+            key(
+                "cmdline",
+                Kind::Words,
+                "its kernel's command line; where its answers are is added",
+            ),
+            required(
+                "answers",
+                Kind::Word(&[
+                    "preseed",
+                    "kickstart",
+                    "autoinstall",
+                    "autoyast",
+                    "ignition",
+                ]),
+                "in which language it is answered",
+            ),
+            key(
+                "source",
+                Kind::Url,
+                "where its packages come from: a mirror, a tree",
+            ),
+            key("suite", Kind::Text, "the release, such as `trixie`"),
+            key(
+                "packages",
+                Kind::Texts,
+                "packages beside those that it needs",
+            ),
+            DISK,
         ],
         one_of: &[],
     },

@@ -217,6 +217,7 @@ fn a_file_is_bounded() {
 }
 
 #[test_case("- {action: reboot}\n- {action: wait, seconds: 1}", "8:7: nothing is done behind 'reboot'"; "a step behind the end")]
+#[test_case("- {action: erase}\n- {action: installer, kernel: 'http://10.0.0.1/linux', answers: preseed}", "can only be the first step"; "an installer behind something")]
 #[test_case("- {name: x}", "7:7: the key 'action' is missing; there are partition"; "no action")]
 #[test_case("- x", "7:7: an action is a map"; "a word for an action")]
 #[test_case("- {action: seabios}", "use bootloader"; "an action of others")]
@@ -322,6 +323,7 @@ fn every_action_of_the_table_is_an_action() {
             given[key.field] = match key.kind {
                 schema::Kind::Number(..) => json!(1),
                 schema::Kind::Command => json!(["true"]),
+                schema::Kind::Word(words) => json!(words[0]),
                 _ => json!("/x"),
             };
         }

@@ -7,6 +7,8 @@ mod actions;
 mod disk;
 pub(super) mod placeholder;
 
+use std::collections::BTreeMap;
+
 use super::document::{Fields, name, steps};
 use super::expression::{Dialect, Operand};
 use super::node::{Data, Node, Spot, TemplateError, Word};
@@ -78,6 +80,7 @@ pub(super) fn read(root: &Node, errors: &mut Errors) -> Option<Template> {
     Some(Template {
         name: name?,
         description: None,
+        annotations: BTreeMap::new(),
         version: Some("0.1".into()),
         timeout_seconds,
         format: Format::Tinkerbell,

@@ -1,0 +1,97 @@
+//! The templates that come with Dragonfly: the files of `catalogue/`.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::model::Template;
+
+/// One file of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub name: &'static str,
+    pub source: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($name:literal)*) => {
+        /// Every file there is, by name.
+        pub const CATALOGUE: &[Entry] = &[
+            $(Entry {
+                name: $name,
+                source: include_str!(concat!("../../../catalogue/", $name, ".yaml")),
+            },)*
+        ];
+    };
+}
+
+catalogue! {
+    "alma-9"
+    "arch"
+    "debian-12"
+    "debian-13"
+    "fedora-43"
+    "image"
+    "rocky-10"
+    "ubuntu-22.04"
+    "ubuntu-24.04"
+}
+
+/// Read once; a test reads all of them, so none is missing here.
+static READ: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
+    let read = CATALOGUE
+        .iter()
+        .filter_map(|entry| Template::parse(entry.source).ok());
+    read.map(Arc::new).collect()
+});
+
+pub(super) fn find(name: &str) -> Option<Arc<Template>> {
+    READ.iter()
+        .find(|template| template.name.as_str() == name)
+        .cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_a_template_of_its_name() {
+        for entry in CATALOGUE {
+            let template = Template::parse(entry.source).unwrap_or_else(|errors| {
+                panic!("catalogue/{}.yaml: {errors:#?}", entry.name);
+            });
+            assert_eq!(template.name.as_str(), entry.name);
+            assert!(find(entry.name).is_some());
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogue");
+        let files = fs::read_dir(folder).unwrap().map(|file| {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            name.trim_end_matches(".yaml").to_owned()
+        });
+        let files: BTreeSet<_> = files.collect();
+        let names: BTreeSet<_> = CATALOGUE
+            .iter()
+            .map(|entry| entry.name.to_owned())
+            .collect();
+        assert_eq!(files, names);
+        assert!(CATALOGUE.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn an_image_of_a_vendor_names_its_checksums_and_whose_key_signs_them() {
+        for entry in CATALOGUE.iter().filter(|entry| entry.name != "image") {
+            let template = Template::parse(entry.source).unwrap();
+            for key in ["checksums", "signing-key"] {
+                let key = format!("dragonfly.computer/{key}");
+                assert!(
+                    template.annotations.contains_key(&key),
+                    "{}: {key}",
+                    entry.name
+                );
+            }
+        }
+    }
+}
