@@ -8,7 +8,7 @@
 # rustup's own place, for shells that have not read its file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test test-long check bench fuzz lab lab-tools setup build \
+.PHONY: help run test test-long check bench fuzz lab lab-tools agent-env lab-agent setup build \
 	check-format check-lints check-docs check-dependencies check-scripts
 
 help: ## print this list
@@ -17,10 +17,10 @@ help: ## print this list
 	| while IFS='|' read -r name text; do printf '  %-10s  %s\n' "$$name" "$$text"; done
 	@printf '\nEach one installs what it lacks (Debian) and builds what it needs.\n'
 
-run: build ## the lab: it boots two bare machines beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
+run: build lab-agent ## the lab: it boots two bare machines beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
 	@FOR='$(FOR)' PORT='$(PORT)' DIR='$(DIR)' ONLY='$(ONLY)' scripts/run
 
-test: setup lab-tools ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
+test: setup lab-tools lab-agent ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
 	@scripts/test
 
 test-long: test ## the above, then the long tests
@@ -29,7 +29,7 @@ test-long: test ## the above, then the long tests
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
 	@echo 'make check: PASSED'
 
-bench: setup lab-tools ## speed against peers; ONLY=store, api or net for one, BENCH=the beginning of a name in net
+bench: setup lab-tools lab-agent ## speed against peers; ONLY=store, api or net for one, BENCH=the beginning of a name in net
 	@scripts/bench '$(ONLY)'
 
 fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=
@@ -47,6 +47,12 @@ lab: setup ## set up the lab under build/lab and build dragonfly-lab (docs/lab.m
 lab-tools:
 	@scripts/setup-lab || echo 'Going on without the lab.'
 
+agent-env: setup ## the boot environment, build/agent; ARCH=arm64 for that one, AGAIN=1 with the packages of today
+	@image/agent/build $(if $(AGAIN),--again) $(ARCH)
+
+lab-agent: setup
+	@image/agent/build || echo 'Going on without the boot environment.'
+
 setup: ## install what this machine lacks, saying so first
 	@scripts/setup
 
@@ -63,6 +69,6 @@ check-dependencies:
 	@scripts/dependencies
 
 check-scripts:
-	@for script in scripts/* .ci/run; do \
+	@for script in scripts/* image/agent/build .ci/run; do \
 		case "$$(head -n 1 "$$script")" in '#!/bin/sh') sh -n "$$script" || exit 1 ;; esac; \
 	done

@@ -5,6 +5,8 @@
 //! tried again, since nobody stands there to restart it.
 
 pub mod cmdline;
+pub mod http;
+pub mod image;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod digest;
 pub mod disk;
 pub mod edit;
+pub mod environment;
 pub mod event;
 pub mod field;
 pub mod identity;

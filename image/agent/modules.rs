@@ -1,0 +1,208 @@
+//! The kernel's modules: which are taken, what they depend on, and what they say of themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Outcome, stage};
+
+/// Debian's kmod; a user's PATH need not have it.
+const MODINFO: &str = "/usr/sbin/modinfo";
+const DEPMOD: &str = "/usr/sbin/depmod";
+
+/// What modinfo tells of one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Module {
+    pub name: String,
+    /// Names of modules that have to be there first, or should.
+    pub depends: BTreeSet<String>,
+    pub aliases: Vec<String>,
+    pub firmware: Vec<String>,
+}
+
+/// Where a root has the modules of this kernel.
+pub(crate) fn folder(root: &Path, kernel: &str) -> PathBuf {
+    root.join("usr/lib/modules").join(kernel)
+}
+
+/// Copies the modules that the list names and those that they depend on, and indexes them.
+pub(crate) fn stage(root: &Path, kernel: &str, list: &[Vec<String>], to: &Path) -> Outcome {
+    let from = folder(root, kernel);
+    let all = files(&from)?;
+    let wanted = |path: &&PathBuf| is_wanted(list, path);
+    let mut waiting: Vec<PathBuf> = all.values().filter(wanted).cloned().collect();
+    if waiting.is_empty() {
+        return Err(format!("{} has none of the modules of the list", from.display()).into());
+    }
+    let mut taken: BTreeSet<PathBuf> = waiting.iter().cloned().collect();
+    while !waiting.is_empty() {
+        let read = modinfo(&from, &waiting)?;
+        let names: BTreeSet<&String> = read.iter().flat_map(|module| &module.depends).collect();
+        // What is built in has no file.
+        let paths = names.into_iter().filter_map(|name| all.get(name));
+        waiting = paths
+            .filter(|path| !taken.contains(*path))
+            .cloned()
+            .collect();
+        taken.extend(waiting.iter().cloned());
+    }
+    let own = Path::new("usr/lib/modules").join(kernel);
+    let indices = [
+        "modules.order",
+        "modules.builtin",
+        "modules.builtin.modinfo",
+    ];
+    let paths = taken.iter().map(PathBuf::as_path);
+    for path in paths.chain(indices.iter().map(Path::new)) {
+        stage::copy(root, &own.join(path), to)?;
+    }
+    index(to, kernel)
+}
+
+/// All that lie in this folder, by the names that they have in the kernel.
+pub(crate) fn read(folder: &Path) -> Outcome<Vec<Module>> {
+    let paths: Vec<PathBuf> = files(folder)?.into_values().collect();
+    modinfo(folder, &paths)
+}
+
+/// Module files by name, their paths relative to the folder: `virtio_net`, `kernel/drivers/net/virtio_net.ko.xz`.
+fn files(folder: &Path) -> Outcome<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![PathBuf::from("kernel")];
+    while let Some(inner) = waiting.pop() {
+        let place = folder.join(&inner);
+        let items =
+            fs::read_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+        for item in items {
+            let item = item?;
+            let path = inner.join(item.file_name());
+            if item.file_type()?.is_dir() {
+                waiting.push(path);
+            } else if let Some((name, _)) = item.file_name().to_string_lossy().split_once(".ko") {
+                found.insert(name.replace('-', "_"), path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The rule with the longest path decides.
+fn is_wanted(list: &[Vec<String>], path: &Path) -> bool {
+    let Ok(path) = path.strip_prefix("kernel") else {
+        return false;
+    };
+    let rules = list.iter().flatten().map(|rule| {
+        let out = rule.strip_prefix('!');
+        (Path::new(out.unwrap_or(rule)), out.is_none())
+    });
+    let fitting = rules.filter(|(place, _)| path.starts_with(place));
+    let longest = fitting.max_by_key(|(place, _)| place.components().count());
+    longest.is_some_and(|(_, taken)| taken)
+}
+
+fn modinfo(folder: &Path, paths: &[PathBuf]) -> Outcome<Vec<Module>> {
+    let told = Command::new(MODINFO)
+        .args(paths)
+        .current_dir(folder)
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|error| format!("{MODINFO}: {error}"))?;
+    if !told.status.success() {
+        let words = String::from_utf8_lossy(&told.stderr);
+        return Err(format!("{MODINFO}: {}", words.trim()).into());
+    }
+    Ok(parse(&String::from_utf8_lossy(&told.stdout)))
+}
+
+/// Each module begins with the name of its file.
+fn parse(text: &str) -> Vec<Module> {
+    let mut modules: Vec<Module> = Vec::new();
+    for (field, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        let value = value.trim();
+        if field == "filename" {
+            modules.push(Module::default());
+        }
+        let Some(module) = modules.last_mut() else {
+            continue;
+        };
+        match field {
+            "name" => value.clone_into(&mut module.name),
+            "alias" => module.aliases.push(value.to_owned()),
+            "firmware" => module.firmware.push(value.to_owned()),
+            "depends" => module.depend(value.split(',')),
+            "softdep" | "weakdep" => module.depend(value.split_whitespace()),
+            _ => {}
+        }
+    }
+    modules
+}
+
+impl Module {
+    /// `pre:` and `post:` stand before names.
+    fn depend<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let names = words.filter(|word| !word.is_empty() && !word.ends_with(':'));
+        self.depends
+            .extend(names.map(|name| name.replace('-', "_")));
+    }
+}
+
+/// Writes the indices that modprobe reads. Symbols are only looked up by depmod itself, which wants `/lib` as it was.
+fn index(stage: &Path, kernel: &str) -> Outcome {
+    symlink("usr/lib", stage.join("lib"))?;
+    let told = Command::new(DEPMOD)
+        .arg("-b")
+        .arg(stage)
+        .arg(kernel)
+        .output()
+        .map_err(|error| format!("{DEPMOD}: {error}"))?;
+    if !told.status.success() || !told.stderr.is_empty() {
+        let words = String::from_utf8_lossy(&told.stderr);
+        return Err(format!("{DEPMOD}: {}", words.trim()).into());
+    }
+    for name in ["modules.symbols", "modules.symbols.bin"] {
+        fs::remove_file(folder(stage, kernel).join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case("kernel/drivers/net/ethernet/intel/e1000/e1000.ko.xz", true; "below a folder")]
+    #[test_case("kernel/drivers/net/ethernet2/x.ko.xz", false; "a folder of a like name")]
+    #[test_case("kernel/drivers/net/tun.ko.xz", false; "not named")]
+    #[test_case("kernel/drivers/net/virtio_net.ko.xz", true; "by its file")]
+    #[test_case("kernel/arch/x86/crypto/aes.ko.xz", true; "all of it")]
+    #[test_case("kernel/arch/x86/kvm/kvm.ko.xz", false; "left out again")]
+    fn the_longest_rule_decides(path: &str, wanted: bool) {
+        let rules = [
+            "!arch/x86/kvm",
+            "arch",
+            "drivers/net/ethernet",
+            "drivers/net/virtio_net.ko.xz",
+        ];
+        let list = rules.map(|rule| vec![rule.to_owned()]);
+        assert_eq!(is_wanted(&list, Path::new(path)), wanted);
+    }
+
+    #[test]
+    fn modules_tell_of_themselves() {
+        let text = "filename:       kernel/a.ko.xz\nfirmware:       bnx2/a.fw\n\
+            alias:          pci:v000014E4d0000164Asv*sd*bc*sc*i*\ndepends:        mii,crc-ccitt\n\
+            softdep:        pre: crc32c post: x\nname:           bnx2\n\
+            filename:       kernel/b.ko.xz\ndepends:\nname:           b\nparm:           x:of a: kind (int)\n";
+        let modules = parse(text);
+        assert_eq!(modules.len(), 2);
+        let depends: Vec<&String> = modules[0].depends.iter().collect();
+        assert_eq!(depends, ["crc32c", "crc_ccitt", "mii", "x"]);
+        assert_eq!(modules[0].firmware, ["bnx2/a.fw"]);
+        assert_eq!(modules[0].aliases.len(), 1);
+        assert_eq!(modules[1].name, "b");
+        assert!(modules[1].depends.is_empty());
+    }
+}
