@@ -34,6 +34,12 @@
 //! | `GET /api/v1/tags` | [`List`] of [`TagCount`] |
 //! | `GET /api/v1/settings`, `GET /api/v1/settings/{key}` | [`List`] of [`Setting`], [`Setting`] |
 //! | `PUT /api/v1/settings/{key}` with [`SetSetting`], `DELETE` | [`Receipt`] |
+//! | `GET /api/v1/images`, `GET /api/v1/images/{image}` | [`List`] of [`Image`], [`Image`] |
+//! | `POST /api/v1/images` with [`AddImage`] | [`Receipt`] |
+//! | `DELETE /api/v1/images/{image}` | [`Receipt`] |
+//! | `PUT`, `DELETE /api/v1/images/{image}/pin` | [`Receipt`] |
+//! | `POST /api/v1/images/{image}/refresh` | [`Receipt`] |
+//! | `POST /api/v1/images/{image}/verify` | [`ImageVerdict`] |
 //! | `GET /api/v1/events?machine&audit&order&limit&cursor` | [`List`] of [`Event`]; as `text/event-stream`, the live stream |
 //! | `GET /api/v1/openapi.json` | this, for programs |
 //!
@@ -46,6 +52,7 @@
 
 pub mod boot;
 pub mod event;
+pub mod image;
 pub mod machine;
 pub mod network;
 pub mod problem;
@@ -56,6 +63,7 @@ use utoipa::ToSchema;
 
 pub use boot::{BootOnce, SetLoader, Trace};
 pub use event::{Actor, Event};
+pub use image::{AddImage, Image, ImageVerdict};
 pub use machine::{
     AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
 };

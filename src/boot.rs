@@ -1,8 +1,10 @@
 //! All that a booting machine fetches: loaders, scripts and files.
 //!
 //! - [`loaders`]: which file for which machine. - [`ipxe`]: the scripts. - [`files`]: where files come from.
+//!   - [`cache`]: images, fetched once for all.
 //!   - [`http`]: the machine plane, by plain HTTP.
 
+pub mod cache;
 pub mod files;
 pub mod http;
 pub mod ipxe;

@@ -2,7 +2,7 @@
 //!
 //! - [`args`]: what can be typed. - `client`, `target`, `sse`: the way to the daemon.
 //! - [`out`]: what is shown: tables, sections, receipts, JSON. - `failure`: what went wrong, and the exit code.
-//! - One file per group of commands: `machine`, `network`, `boot`, `events`, `settings`, `tags`, `status`, `doctor`,
+//! - One file per group of commands: `machine`, `network`, `boot`, `image`, `events`, `settings`, `tags`, `status`, `doctor`,
 //!   `pages`, `bare`.
 //!
 //! It never looks behind the API. The one exception is `doctor`, which is told by [`doctor::Facts`] what the
@@ -19,6 +19,7 @@ mod conversations;
 pub mod doctor;
 mod events;
 mod failure;
+mod image;
 mod machine;
 mod network;
 pub mod out;
@@ -104,6 +105,7 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
         Some(Command::Network { command }) => network::run(command, &mut client()?, screen).await,
         Some(Command::Net { command }) => network::net(command, &mut client()?, screen).await,
         Some(Command::Boot { command }) => boot::run(command, &mut client()?, screen).await,
+        Some(Command::Image { command }) => image::run(command, &mut client()?, screen).await,
         Some(Command::Tags) => tags::run(&mut client()?, screen).await,
         Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
         Some(Command::Settings { command }) => {

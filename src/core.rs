@@ -9,6 +9,7 @@ mod answer;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod images;
 pub mod install;
 mod leases;
 mod machines;

@@ -10,6 +10,7 @@ mod doors;
 pub mod failure;
 mod from_cli;
 mod house;
+mod images;
 mod life;
 mod log;
 mod notify;

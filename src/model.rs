@@ -15,6 +15,7 @@ pub mod event;
 pub mod field;
 pub mod identity;
 pub mod ids;
+pub mod image;
 pub mod mac;
 pub mod machine;
 pub mod names;
@@ -46,6 +47,7 @@ pub use field::{
 };
 pub use identity::{Anchor, Conflict, Evidence, Identity, IdentityHash, NicEvidence, NicKind};
 pub use ids::{ConflictId, CorrelationId, MachineId, ReceiptId, RequestId, WorkflowId};
+pub use image::{ImageChange, ImageName, ImageShelf, KnownImage, SourceUrl};
 pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;

@@ -11,6 +11,7 @@ mod events;
 mod frame;
 mod guard;
 mod health;
+pub mod images;
 mod machines;
 mod metrics;
 mod networks;
@@ -101,11 +102,12 @@ struct Inner {
     metrics: metrics::Metrics,
     streams: Arc<Semaphore>,
     page: page::Page,
+    plugs: Plugs,
     document: bytes::Bytes,
 }
 
 impl Web {
-    fn new(core: Core, about: About) -> Self {
+    fn new(core: Core, about: About, plugs: Plugs) -> Self {
         let document = bytes::Bytes::from(openapi::document(&about.version).to_string());
         Self(Arc::new(Inner {
             metrics: metrics::Metrics::new(core.clone()),
@@ -113,6 +115,7 @@ impl Web {
             about,
             streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
             page: page::Page::new(),
+            plugs,
             document,
         }))
     }
@@ -125,14 +128,29 @@ impl Web {
         &self.0.about
     }
 
+    fn images(&self) -> Option<&dyn images::Images> {
+        self.0.plugs.images.as_deref()
+    }
+
     fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
     }
 }
 
-/// The router of the people's plane.
+/// What other rooms do for this one; what is not plugged in is answered as unavailable.
+#[derive(Clone, Debug, Default)]
+pub struct Plugs {
+    pub images: Option<Arc<dyn images::Images>>,
+}
+
+/// The router of the people's plane, with nothing plugged in.
 pub fn router(core: Core, about: About) -> Router {
-    let web = Web::new(core, about);
+    router_with(core, about, Plugs::default())
+}
+
+/// The router of the people's plane.
+pub fn router_with(core: Core, about: About, plugs: Plugs) -> Router {
+    let web = Web::new(core, about, plugs);
     let mut router = Router::new();
     for route in routes::all() {
         router = router.route(route.path, frame::mount(route, &web));
@@ -172,7 +190,7 @@ mod tests {
             boot_port: 3080,
             ready: watch::channel(Ready::Yes).1,
         };
-        let web = Web::new(core, about);
+        let web = Web::new(core, about, Plugs::default());
         let broken: Router =
             Router::new()
                 .route("/", get(breaks))

@@ -9,11 +9,12 @@
 //! however many, keep no machine from booting.
 //!
 //! - [`request`], [`target`]: bytes become a request. - [`select`]: conditions and ranges. - [`answer`]: status, head and
-//!   body. - `route`: what there is. - `seats`: who may sit. - `connection`: one client, from its first byte to its
+//!   body. - `route`: what there is. - `images`: those of the cache. - `seats`: who may sit. - `connection`: one client, from its first byte to its
 //!   last. - `send`: bytes to a socket.
 
 pub mod answer;
 mod connection;
+mod images;
 pub mod request;
 mod route;
 mod seats;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::cache::Cache;
 use super::files::Files;
 use crate::core::Clock;
 use crate::model::MacAddr;
@@ -113,6 +115,8 @@ pub struct Plane {
     watcher: Box<dyn Watcher>,
     clock: Arc<dyn Clock>,
     seats: Arc<Seats>,
+    /// Served below `/images/`, where there is a cache.
+    images: Option<Cache>,
 }
 
 impl fmt::Debug for Plane {
@@ -137,7 +141,15 @@ impl Plane {
             watcher,
             clock,
             seats: Arc::default(),
+            images: None,
         }
+    }
+
+    /// Serves the images of this cache as well.
+    #[must_use]
+    pub fn with_images(mut self, cache: Cache) -> Self {
+        self.images = Some(cache);
+        self
     }
 }
 

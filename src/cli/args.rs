@@ -10,6 +10,7 @@
 
 pub mod boot;
 pub mod events;
+pub mod image;
 pub mod local;
 pub mod machine;
 pub mod network;
@@ -22,6 +23,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use boot::BootCommand;
 pub use events::{EventsCommand, ListEvents, TailEvents};
+pub use image::ImageCommand;
 pub use local::{Config, ConfigCommand, Demo, Doctor, Man, Server, Store, StoreCommand};
 pub use machine::MachineCommand;
 pub use network::{FloatingIpCommand, NetCommand, NetworkCommand};
@@ -155,6 +157,16 @@ pub enum Command {
     Boot {
         #[command(subcommand)]
         command: BootCommand,
+    },
+    /// Keep images for machines: fetched once, sent while they arrive
+    #[command(
+        visible_alias = "images",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
     },
     /// List tags and how many machines carry each
     Tags,

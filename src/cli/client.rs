@@ -28,6 +28,8 @@ use crate::api::{Problem, Receipt, Status};
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// How long a place may take to accept the connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long an answer may take that works through whole images.
+const LONG: Duration = Duration::from_hours(2);
 /// How long to wait before a request is sent once more.
 const BREATH: Duration = Duration::from_millis(300);
 
@@ -152,6 +154,14 @@ impl Client {
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.not_understood(&error.to_string()).await),
         }
+    }
+
+    /// The same for what may take very long, such as summing a whole image.
+    pub async fn read_patiently<T: DeserializeOwned>(&mut self, ask: Ask) -> Result<T, Failure> {
+        let usual = std::mem::replace(&mut self.patience, LONG);
+        let answer = self.read(ask).await;
+        self.patience = usual;
+        answer
     }
 
     pub async fn change(&mut self, ask: Ask) -> Result<Receipt, Failure> {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::model::{
-    Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, LinkName, LoaderChoice,
-    MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId, Rung, SettingKey, Tag,
-    WorkflowId, identity::OsMachineId, machine::Source, network::Held, trace::Step, workflow,
+    Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, ImageChange, ImageName,
+    LinkName, LoaderChoice, MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId,
+    Rung, SettingKey, Tag, WorkflowId, identity::OsMachineId, machine::Source, network::Held,
+    trace::Step, workflow,
 };
 
 use super::policy::Permission;
@@ -160,13 +161,18 @@ pub enum Command {
     SetDefaults {
         changes: BTreeMap<SettingKey, Option<String>>,
     },
+    /// What a person does to an image; the cache carries it out.
+    ChangeImage {
+        name: ImageName,
+        change: ImageChange,
+    },
     /// Removes old events by the settings of retention.
     TrimEvents,
 }
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 27] = [
+    pub const NAMES: [&str; 34] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -193,6 +199,13 @@ impl Command {
         "workflow.retry",
         "machine.call_home",
         "defaults.set",
+        "image.add",
+        "image.upload",
+        "image.import",
+        "image.pin",
+        "image.unpin",
+        "image.remove",
+        "image.refresh",
         "events.trim",
     ];
 
@@ -225,6 +238,15 @@ impl Command {
             Self::RetryWorkflow { .. } => "workflow.retry",
             Self::CallHome(_) => "machine.call_home",
             Self::SetDefaults { .. } => "defaults.set",
+            Self::ChangeImage { change, .. } => match change {
+                ImageChange::Add { .. } => "image.add",
+                ImageChange::Upload { .. } => "image.upload",
+                ImageChange::Import => "image.import",
+                ImageChange::Pin => "image.pin",
+                ImageChange::Unpin => "image.unpin",
+                ImageChange::Remove => "image.remove",
+                ImageChange::Refresh => "image.refresh",
+            },
             Self::TrimEvents => "events.trim",
         }
     }
@@ -251,6 +273,7 @@ impl Command {
             Self::SetSetting { .. } | Self::ResetSetting { .. } | Self::SetDefaults { .. } => {
                 Permission::ChangeSettings
             }
+            Self::ChangeImage { .. } => Permission::ChangeImages,
             Self::CheckIn { .. }
             | Self::TakeBoot { .. }
             | Self::NoteBoot { .. }

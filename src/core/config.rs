@@ -81,6 +81,7 @@ pub struct Config {
     pub net: NetConfig,
     /// The folder with the boot loaders of the distribution.
     pub loaders: PathBuf,
+    pub images: ImagesConfig,
     /// Things worth knowing that stopped nothing.
     pub notes: Vec<String>,
     entries: Vec<Entry>,
@@ -130,6 +131,15 @@ pub struct NetConfig {
 impl NetConfig {
     /// Stands for every real Ethernet link.
     pub const AUTO: &str = "auto";
+}
+
+/// The image cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesConfig {
+    /// As much as images take on disk.
+    pub quota: u64,
+    /// Nothing is fetched.
+    pub offline: bool,
 }
 
 /// One key as it ended up.
@@ -280,6 +290,10 @@ impl Sources {
                 http_port: self.port("net.http_port"),
             },
             loaders: self.path("boot.loaders"),
+            images: ImagesConfig {
+                quota: self.number("images.quota"),
+                offline: self.text("images.mode") == "offline",
+            },
             notes: self.notes,
         })
     }

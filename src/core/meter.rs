@@ -78,9 +78,18 @@ impl Outcome {
 }
 
 /// One counter for each pair of command and outcome.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
     counts: [[AtomicU64; Outcome::ALL.len()]; Command::NAMES.len()],
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        let row = |_| std::array::from_fn(|_| AtomicU64::new(0));
+        Self {
+            counts: std::array::from_fn(row),
+        }
+    }
 }
 
 impl Meter {

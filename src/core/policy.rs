@@ -19,6 +19,8 @@ pub enum Permission {
     InstallMachines,
     /// Say what is given out on a network.
     ChangeNetworks,
+    /// Add, pin and remove images, and bring their bytes.
+    ChangeImages,
     ChangeSettings,
     /// What only Dragonfly itself does: retention, recognition of machines on the wire.
     Operate,
@@ -61,6 +63,7 @@ pub const TABLE: &[(Permission, &str, &[Role])] = &[
         "change networks",
         &[Role::Admin],
     ),
+    (Permission::ChangeImages, "change images", &[Role::Admin]),
     (
         Permission::ChangeSettings,
         "change settings",

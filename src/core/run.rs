@@ -243,6 +243,7 @@ impl Core {
             | Command::SetSetting { .. }
             | Command::ResetSetting { .. }
             | Command::SetDefaults { .. }
+            | Command::ChangeImage { .. }
             | Command::TrimEvents => 1,
         };
         Ok(self.inner.turns.0[place].lock().await)

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::failure::Failure;
+use super::images;
 use super::stage::StoreStage;
+use crate::boot::cache::{Cache, Keeper};
 use crate::core::config::Config;
 use crate::core::{Clock, Core, SystemClock};
 use crate::demo::{self, DemoError, Stage, StoryClock};
@@ -51,6 +53,8 @@ pub(super) struct House {
     pub(super) store: Arc<dyn Store>,
     pub(super) core: Core,
     pub(super) started_at: Timestamp,
+    /// What keeps images, and flies their downloads; the demo has none.
+    pub(super) images: Option<(Cache, Keeper)>,
     /// Where the demo plays on.
     pub(super) stage: Option<Arc<dyn Stage>>,
 }
@@ -68,6 +72,7 @@ impl House {
     }
 
     async fn real(config: &Config) -> Result<Self, Failure> {
+        let images = config.clone();
         let config = config.clone();
         let opened = tokio::task::spawn_blocking(move || -> Result<Arc<dyn Store>, Failure> {
             make_folder(&config.data)?;
@@ -78,10 +83,12 @@ impl House {
             .map_err(|error| Failure::internal(format!("store could not be opened: {error}")))??;
         let clock = Arc::new(SystemClock);
         tracing::info!(store = store.describe(), "store opened");
+        let images = images::open(&images).await?;
         Ok(Self {
             core: Core::new(Arc::clone(&store), clock),
             started_at: SystemClock.now(),
             store,
+            images: Some(images),
             stage: None,
         })
     }
@@ -100,6 +107,7 @@ impl House {
             store,
             core,
             started_at: now,
+            images: None,
             stage: Some(stage),
         })
     }

@@ -13,13 +13,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{FAILED, Failure};
 use super::house::{House, Plan};
+use super::images::Shop;
 use super::notify::Notifier;
 use super::signals::Signals;
 use super::{doors, plane, ports, print, socket, upkeep};
+use crate::boot::cache::Cache;
 use crate::core::config::{Config, LogFormat};
 use crate::demo;
 use crate::store::StoreError;
-use crate::web::{self, About, Listeners, Ready};
+use crate::web::{self, About, Listeners, Plugs, Ready};
 
 /// From the signal: requests in work are finished until then.
 const SERVE: Duration = Duration::from_secs(1);
@@ -74,7 +76,7 @@ impl Daemon {
         } else {
             doors::open(config).await?
         };
-        let house = House::build(config, plan).await?;
+        let mut house = House::build(config, plan).await?;
         // The store's lock is ours by now: a socket that does not answer is no living daemon's.
         let (unix, door) = if demo { (None, None) } else { unix(config)? };
         let places = doors::places(&tcp);
@@ -95,7 +97,7 @@ impl Daemon {
             boot_port: config.net.http_port,
             ready: shown.clone(),
         };
-        let router = web::router(house.core.clone(), about);
+        let router = web::router_with(house.core.clone(), about, plugs(&house));
         let listeners = Listeners {
             tcp,
             unix: unix.into_iter().collect(),
@@ -111,7 +113,7 @@ impl Daemon {
             stopped.clone(),
             upkeep::pulse(Arc::clone(&house.store), Arc::clone(notifier), ready),
         );
-        inner_life(&mut tasks, config, plan, &house, &stopped);
+        inner_life(&mut tasks, config, plan, &mut house, &stopped);
         first_pulse(shown).await?;
         for place in &places {
             tracing::info!(at = %place, url = format!("http://{place}/"), "listening");
@@ -191,14 +193,26 @@ impl Daemon {
     }
 }
 
+/// What other rooms do for the people's plane.
+fn plugs(house: &House) -> Plugs {
+    let shop = |(cache, _): &(Cache, _)| Arc::new(Shop(cache.clone())) as _;
+    Plugs {
+        images: house.images.as_ref().map(shop),
+    }
+}
+
 /// What goes on by itself beside the people's plane.
 fn inner_life(
     tasks: &mut Tasks,
     config: &Config,
     plan: &Plan,
-    house: &House,
+    house: &mut House,
     stopped: &watch::Receiver<bool>,
 ) {
+    let images = house.images.take().map(|(cache, keeper)| {
+        tasks.start("image cache", keeper.run(stopped.clone()));
+        cache
+    });
     let core = || house.core.clone();
     tasks.until("retention", stopped.clone(), upkeep::retention(core()));
     let told = core();
@@ -207,7 +221,7 @@ fn inner_life(
         Ok(())
     });
     if matches!(plan, Plan::Installed { .. }) && !config.net.links.is_empty() {
-        let wire = plane::serve(config.clone(), core(), stopped.clone());
+        let wire = plane::serve(config.clone(), core(), images, stopped.clone());
         tasks.start("machines' plane", wire);
     }
     if let Some(stage) = house.stage.clone() {

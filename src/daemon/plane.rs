@@ -17,6 +17,7 @@ use self::adviser::Adviser;
 use self::reception::Reception;
 use self::story::Story;
 use super::failure::Failure;
+use crate::boot::cache::Cache;
 use crate::boot::files::Files;
 use crate::boot::http::Plane;
 use crate::boot::ipxe::Scripts;
@@ -40,9 +41,11 @@ const FETCHES: usize = 1024;
 pub(super) async fn serve(
     config: Config,
     core: Core,
+    images: Option<Cache>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let machines = Machines::build(&config, &core).map_err(|failure| failure.to_string())?;
+    let machines =
+        Machines::build(&config, &core, images).map_err(|failure| failure.to_string())?;
     let (told, addresses) = watch::channel(Addresses::new());
     let setting = wire::Setting {
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
@@ -68,7 +71,7 @@ struct Machines {
 }
 
 impl Machines {
-    fn build(config: &Config, core: &Core) -> Result<Self, Failure> {
+    fn build(config: &Config, core: &Core, images: Option<Cache>) -> Result<Self, Failure> {
         let scripts = Scripts::new().map_err(|error| Failure::internal(error.to_string()))?;
         let own = config.data.join(OWN_FILES);
         let files = Arc::new(Files::new(
@@ -88,6 +91,10 @@ impl Machines {
             Box::new(story.clone()),
             Arc::new(SystemClock),
         );
+        let plane = match images {
+            Some(cache) => plane.with_images(cache),
+            None => plane,
+        };
         Ok(Self {
             adviser,
             peers,

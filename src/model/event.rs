@@ -12,8 +12,8 @@ use super::boot::{LoaderChoice, Once};
 use super::field::{FieldError, quoted};
 use super::trace::Step;
 use super::{
-    Anchor, ConflictId, CorrelationId, LinkName, MachineId, RequestId, SettingKey, StateKind,
-    WorkflowId, workflow,
+    Anchor, ConflictId, CorrelationId, ImageName, LinkName, MachineId, RequestId, SettingKey,
+    StateKind, WorkflowId, workflow,
 };
 
 /// The layout of an event's record; grows when its meaning changes.
@@ -295,6 +295,9 @@ pub enum What {
     },
     #[serde(rename = "setting.changed")]
     SettingChanged { diff: Vec<FieldChange> },
+    /// A person did something to an image; `how` tells it in words.
+    #[serde(rename = "image.changed")]
+    ImageChanged { name: ImageName, how: String },
     /// Events were removed by retention; the log is whole again after `floor`.
     #[serde(rename = "events.trimmed")]
     Trimmed { removed: u64, floor: Cursor },
@@ -334,6 +337,7 @@ impl What {
             Self::WorkflowStep { .. } => "workflow.step",
             Self::WorkflowEnded { .. } => "workflow.ended",
             Self::SettingChanged { .. } => "setting.changed",
+            Self::ImageChanged { .. } => "image.changed",
             Self::Trimmed { .. } => "events.trimmed",
             Self::Started { .. } => "appliance.started",
         }
@@ -410,6 +414,10 @@ mod tests {
                 how: "merged".into(),
             },
             What::SettingChanged { diff: diff.clone() },
+            What::ImageChanged {
+                name: "debian-13.raw".parse().unwrap(),
+                how: "pinned".into(),
+            },
             What::Trimmed {
                 removed: 3,
                 floor: Cursor::from_raw(3),

@@ -2,6 +2,7 @@
 //! of its answer, and the counting; and how a row of the table becomes a handler.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
@@ -56,7 +57,10 @@ pub async fn frame(State(web): State<Web>, request: Request, next: Next) -> Resp
     let (method, template) = (parts.method.clone(), template(&parts));
     let passed = ids.and_then(|_| guard::check(&parts));
     let mut response = match passed {
-        Ok(()) => bounded(&web, next.run(Request::from_parts(parts, body))).await,
+        Ok(()) => {
+            let patience = patience(template);
+            bounded(&web, patience, next.run(Request::from_parts(parts, body))).await
+        }
         Err(fault) => Err(fault),
     }
     .unwrap_or_else(|fault| fault.answer(&known.request.to_string()));
@@ -74,16 +78,25 @@ pub async fn frame(State(web): State<Web>, request: Request, next: Next) -> Resp
 /// Within its time, and without taking anything else down with it.
 async fn bounded(
     web: &Web,
+    patience: Duration,
     answer: impl Future<Output = Response<Body>>,
 ) -> Result<Response<Body>, Fault> {
     let caught = AssertUnwindSafe(answer).catch_unwind();
-    match tokio::time::timeout(guard::REQUEST_TIME, caught).await {
+    match tokio::time::timeout(patience, caught).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => {
             web.metrics().panicked();
             Err(Fault::internal(&"handler panicked"))
         }
         Err(_) => Err(guard::too_slow()),
+    }
+}
+
+fn patience(template: &str) -> Duration {
+    if super::routes::images::PATIENT.contains(&template) {
+        guard::PATIENT_TIME
+    } else {
+        guard::REQUEST_TIME
     }
 }
 

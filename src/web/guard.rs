@@ -24,6 +24,8 @@ use crate::api::Code;
 pub const MAX_BODY: usize = 1024 * 1024;
 /// As many bytes as path and query may have: room for the longest name and cursor, percent-encoded.
 pub const MAX_URI: usize = 8 * 1024;
+/// As long as a call may take that reads or writes whole images.
+pub const PATIENT_TIME: Duration = Duration::from_hours(2);
 /// As long as a request may take from its last header to the first byte of its answer.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
 

@@ -4,6 +4,7 @@
 //! from [`all`], so none of them can forget a route.
 
 mod appliance;
+pub(super) mod images;
 mod machines;
 mod networks;
 
@@ -145,7 +146,12 @@ const CONFIRM: Param = Param {
 const CHANGE: &[&Param] = &[&DRY_RUN];
 
 /// Every route there is, family by family; each family is a file of its own.
-static FAMILIES: &[&[Route]] = &[machines::ROUTES, networks::ROUTES, appliance::ROUTES];
+static FAMILIES: &[&[Route]] = &[
+    machines::ROUTES,
+    networks::ROUTES,
+    images::ROUTES,
+    appliance::ROUTES,
+];
 
 /// Every route there is.
 pub fn all() -> impl Iterator<Item = &'static Route> {
@@ -221,7 +227,8 @@ mod tests {
 
     #[test]
     fn what_changes_something_names_its_command_and_needs_more_than_reading() {
-        let looks = |route: &&Route| route.path.ends_with("/scan");
+        let looks =
+            |route: &&Route| route.path.ends_with("/scan") || route.path.ends_with("/verify");
         let changes = all().filter(|route| route.method != Method::GET);
         for route in changes.filter(|route| !looks(route)) {
             assert!(

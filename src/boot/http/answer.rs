@@ -1,11 +1,14 @@
 //! Status, head and body of an answer.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::fs::File;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+
+use crate::boot::cache::{Growing, Lease};
 
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -21,6 +24,7 @@ pub enum Status {
     RangeNotSatisfiable,
     HeadTooLarge,
     Broken,
+    BadGateway,
     Unavailable,
 }
 
@@ -38,6 +42,7 @@ impl Status {
             Self::RangeNotSatisfiable => "416 Range Not Satisfiable",
             Self::HeadTooLarge => "431 Request Header Fields Too Large",
             Self::Broken => "500 Internal Server Error",
+            Self::BadGateway => "502 Bad Gateway",
             Self::Unavailable => "503 Service Unavailable",
         }
     }
@@ -48,7 +53,7 @@ impl Status {
 pub struct Answer {
     pub status: Status,
     /// The media type.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Of a file or a script: its whole length, its tag, its date.
     pub entity: Option<Entity>,
     /// The first and the last byte, of a part.
@@ -72,13 +77,26 @@ pub enum Body {
         from: u64,
         len: u64,
     },
+    /// The same of an image, which stays while it is sent.
+    Kept {
+        file: File,
+        from: u64,
+        len: u64,
+        lease: Lease,
+    },
+    /// The same of a file that is still arriving.
+    Growing {
+        growing: Growing,
+        from: u64,
+        len: u64,
+    },
 }
 
 impl Body {
     pub const fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { len, .. } => *len,
+            Self::File { len, .. } | Self::Kept { len, .. } | Self::Growing { len, .. } => *len,
         }
     }
 }
@@ -99,7 +117,7 @@ impl Answer {
         line.push('\n');
         Self {
             status,
-            kind: TEXT,
+            kind: Cow::Borrowed(TEXT),
             entity: None,
             part: None,
             body: Body::Bytes(line.into()),
@@ -112,7 +130,7 @@ impl Answer {
         let _ = write!(head, "HTTP/1.1 {}\r\n", self.status.line());
         line(&mut head, "Date", &date(manner.now));
         if self.status != Status::NotModified {
-            line(&mut head, "Content-Type", self.kind);
+            line(&mut head, "Content-Type", &self.kind);
             line(&mut head, "Content-Length", &self.body.length().to_string());
         }
         self.entity_lines(&mut head);

@@ -70,6 +70,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// A transfer that ended before its end tells how long before.
+fn short(done: Result<(), (io::Error, u64)>) -> io::Result<()> {
+    done.map_err(|(error, left)| {
+        let told = format!("{error}, {left} bytes before the end");
+        io::Error::new(error.kind(), told)
+    })
+}
+
 fn sent_away() -> io::Error {
     io::Error::other("its seat was given to another")
 }
@@ -199,15 +207,16 @@ impl Client<'_> {
                 let whole = [head.as_bytes(), bytes].concat();
                 send::bytes(socket, seat, &whole, false).await
             }
-            Body::File { file, from, len } => {
+            Body::File { file, from, len }
+            | Body::Kept {
+                file, from, len, ..
+            } => {
                 send::bytes(socket, seat, head.as_bytes(), *len > 0).await?;
-                let done = send::file(socket, seat, file, *from, *len).await;
-                done.map_err(|(error, left)| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("{error}, {left} bytes before the end"),
-                    )
-                })
+                short(send::file(socket, seat, file, *from, *len).await)
+            }
+            Body::Growing { growing, from, len } => {
+                send::bytes(socket, seat, head.as_bytes(), false).await?;
+                short(send::growing(socket, seat, growing, *from, *len).await)
             }
         }
     }
@@ -263,7 +272,7 @@ impl Client<'_> {
             (status, _) => {
                 let why = match &answer.body {
                     Body::Bytes(bytes) => String::from_utf8_lossy(bytes).trim_end().to_owned(),
-                    Body::File { .. } => String::new(),
+                    _ => String::new(),
                 };
                 let text = format!("asked for {name}: {} ({why})", status.line());
                 self.tell(Mark::FileMissing, name, &text);

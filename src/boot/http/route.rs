@@ -1,10 +1,12 @@
 //! What there is on the machine plane.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use uuid::Uuid;
 
 use super::answer::{Answer, Body, Entity, Status, TEXT, kind};
+use super::images;
 use super::request::{Method, Request};
 use super::select::{About, Selection, select};
 use super::target::Target;
@@ -45,6 +47,9 @@ pub async fn route(
     }
     if let Some(name) = path.strip_prefix("boot/") {
         return file(plane, request, name, local);
+    }
+    if let (Some(name), Some(cache)) = (path.strip_prefix("images/"), &plane.images) {
+        return images::image(cache, request, name).await;
     }
     if let Some(mac) = path.strip_prefix("ipxe/machine/") {
         return machine(plane, request, mac, peer, local).await.into();
@@ -87,6 +92,19 @@ fn selected(request: &Request, name: &str, opened: Opened) -> Answer {
         tag: opened.tag,
         modified: opened.modified,
     };
+    let kind = Cow::Borrowed(kind(name));
+    answered(request, kind, entity, |from, len| {
+        body(opened.content, from, len)
+    })
+}
+
+/// The part of a content that a request gets.
+pub(super) fn answered(
+    request: &Request,
+    kind: Cow<'static, str>,
+    entity: Entity,
+    body: impl FnOnce(u64, u64) -> Body,
+) -> Answer {
     let about = About {
         len: entity.len,
         tag: &entity.tag,
@@ -111,10 +129,10 @@ fn selected(request: &Request, name: &str, opened: Opened) -> Answer {
     };
     Answer {
         status,
-        kind: kind(name),
+        kind,
         entity: Some(entity),
         part,
-        body: body(opened.content, from, len),
+        body: body(from, len),
     }
 }
 
@@ -160,7 +178,7 @@ async fn machine(
         .machine(local, &guest, &given.decision)
     {
         Ok(script) => Answer {
-            kind: TEXT,
+            kind: Cow::Borrowed(TEXT),
             ..Answer::text(Status::Ok, script)
         },
         Err(error) => {

@@ -13,6 +13,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::seats::Seat;
+use crate::boot::cache::Growing;
 
 /// A client that takes nothing for this long is gone: TCP would go on for a quarter of an hour.
 const STALL: Duration = Duration::from_secs(30);
@@ -44,6 +45,39 @@ pub async fn file(
 ) -> Result<(), (io::Error, u64)> {
     // The disk is read ahead, twice as far as usual. Without it all goes as well, only slower.
     let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+    range(socket, seat, file, from, len).await
+}
+
+/// The same of a file that is still arriving: each byte as soon as it may be read.
+pub async fn growing(
+    socket: &TcpStream,
+    seat: &Seat,
+    growing: &Growing,
+    from: u64,
+    len: u64,
+) -> Result<(), (io::Error, u64)> {
+    let mut growing = growing.clone();
+    let (mut at, end) = (from, from.saturating_add(len));
+    while at < end {
+        let ready = growing
+            .beyond(at)
+            .await
+            .map_err(|error| (error, end - at))?;
+        let upto = ready.min(end);
+        let done = range(socket, seat, growing.file(), at, upto - at).await;
+        done.map_err(|(error, left)| (error, left + (end - upto)))?;
+        at = upto;
+    }
+    Ok(())
+}
+
+async fn range(
+    socket: &TcpStream,
+    seat: &Seat,
+    file: &File,
+    from: u64,
+    len: u64,
+) -> Result<(), (io::Error, u64)> {
     let mut offset = i64::try_from(from).map_err(|error| (io::Error::other(error), len))?;
     let (mut left, mut unbroken) = (len, 0);
     while left > 0 {

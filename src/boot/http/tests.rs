@@ -64,6 +64,11 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with(|plane| plane).await
+    }
+
+    /// A server whose plane was told of something more.
+    async fn with(more: impl FnOnce(Plane) -> Plane) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("x64")).unwrap();
         std::fs::write(folder.path().join("x64/snponly.efi"), LOADER).unwrap();
@@ -75,6 +80,10 @@ impl Server {
         let (decider, eye) = (Decider(notes.clone()), Eye(notes.clone()));
         let clock = Arc::new(SystemClock);
         let plane = Plane::new(Arc::new(files), Box::new(decider), Box::new(eye), clock);
+        Self::serving(folder, notes, more(plane)).await
+    }
+
+    async fn serving(folder: TempDir, notes: Arc<Notes>, plane: Plane) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
@@ -461,3 +470,5 @@ mod fuzz {
             });
     }
 }
+
+mod images;

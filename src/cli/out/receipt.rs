@@ -111,7 +111,7 @@ fn outcome(receipt: &Receipt) -> String {
 /// What happened, and what would happen.
 fn words(command: &str) -> (&'static str, &'static str) {
     match command {
-        "machine.add" => ("was added", "would be added"),
+        "machine.add" | "image.add" => ("was added", "would be added"),
         "machine.set" => ("was edited", "would be edited"),
         "machine.apply" => (
             "has the edit as its desired state",
@@ -134,6 +134,12 @@ fn words(command: &str) -> (&'static str, &'static str) {
         ),
         "machine.set_loader" => ("has its loader chosen", "would have its loader chosen"),
         "network.set" => ("is set up so", "would be set up so"),
+        "image.upload" => ("was taken in", "would be taken in"),
+        "image.import" => ("was imported", "would be imported"),
+        "image.pin" => ("is pinned", "would be pinned"),
+        "image.unpin" => ("is pinned no more", "would be pinned no more"),
+        "image.remove" => ("was removed", "would be removed"),
+        "image.refresh" => ("is fetched anew", "would be fetched anew"),
         "setting.set" => ("was set", "would be set"),
         "setting.reset" => ("has its default again", "would have its default again"),
         _ => ("was changed", "would be changed"),

@@ -135,6 +135,22 @@ pub const KEYS: &[Key] = &[
         example: "\"/usr/lib/ipxe\"",
         help: "the folder with the boot loaders of Debian's package ipxe; your own go into boot/ of the data folder",
     },
+    Key {
+        name: "images.quota",
+        env: "DRAGONFLY_IMAGES_QUOTA",
+        kind: Kind::Size(64 * MIB, 1024 * 1024 * 1024 * MIB),
+        default: "\"32 GiB\"",
+        example: "\"200 GiB\"",
+        help: "as much as images take on disk; what was not used for longest goes first, pinned and uploaded ones stay",
+    },
+    Key {
+        name: "images.mode",
+        env: "DRAGONFLY_IMAGES_MODE",
+        kind: Kind::OneOf(&["online", "offline"]),
+        default: "\"online\"",
+        example: "\"offline\"",
+        help: "offline fetches nothing: images that are here, uploaded or imported are served, and no others",
+    },
 ];
 
 /// Variables that are ours and no keys of the configuration.

@@ -140,6 +140,7 @@ pub fn line(event: &Event, name: Option<&str>) -> String {
         What::ConflictSettled { how } => format!("a conflict was settled: {how}"),
         What::CalledHome { diff } => format!("{name} called home: {}", changes(diff)),
         What::SettingChanged { diff } => format!("setting {}", changes(diff)),
+        What::ImageChanged { name, how } => format!("image {name}: {how}"),
         What::Trimmed { removed, .. } => format!("{removed} old events were removed"),
         What::Started { version, mode } => format!("Dragonfly {version} started ({mode})"),
         What::WorkflowStarted { .. }

@@ -1,0 +1,496 @@
+mod source;
+
+use std::os::unix::fs::FileExt;
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+use test_case::test_case;
+use tokio::task::JoinHandle;
+
+use super::change::Verdict;
+use super::*;
+use crate::core::clock::ManualClock;
+use crate::model::ImageChange;
+use source::{Manner, Source};
+
+const MIB: u64 = 1024 * 1024;
+
+struct House {
+    folder: TempDir,
+    clock: Arc<ManualClock>,
+    cache: Cache,
+    stop: watch::Sender<bool>,
+    keeper: JoinHandle<Result<(), String>>,
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(tempfile::tempdir().unwrap(), 64 * MIB, false)
+    }
+
+    fn with(folder: TempDir, quota: u64, offline: bool) -> Self {
+        let settings = Settings {
+            folder: folder.path().to_owned(),
+            quota,
+            offline,
+            environment: Environment::default(),
+        };
+        let clock = Arc::new(ManualClock::at("2026-11-24T12:00:00Z".parse().unwrap()));
+        let (cache, keeper) = Cache::open(&settings, clock.clone()).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let keeper = tokio::spawn(keeper.run(stopped));
+        Self {
+            folder,
+            clock,
+            cache,
+            stop,
+            keeper,
+        }
+    }
+
+    /// Stops as the daemon does, and gives the folder back.
+    async fn close(self) -> TempDir {
+        self.stop.send_replace(true);
+        self.keeper.await.unwrap().unwrap();
+        self.folder
+    }
+
+    async fn add(&self, name: &str, url: &str, checksum: Option<&str>) {
+        let change = ImageChange::Add {
+            url: url.parse().unwrap(),
+            checksum: checksum.map(|sum| sum.parse().unwrap()),
+            pin: false,
+        };
+        self.cache
+            .change(&name.parse().unwrap(), change)
+            .await
+            .unwrap();
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>, String> {
+        let opened = self
+            .cache
+            .serve(name)
+            .await
+            .map_err(|missing| missing.to_string())?;
+        read(opened).await.map_err(|error| error.to_string())
+    }
+
+    /// Waits until nothing is on its way.
+    async fn settle(&self) {
+        let settled = async {
+            while !self.cache.flights().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), settled)
+            .await
+            .expect("downloads end");
+    }
+
+    fn image(&self, name: &str) -> Image {
+        self.cache.image(&name.parse().unwrap()).unwrap()
+    }
+
+    fn files(&self, below: &str) -> Vec<String> {
+        let all = std::fs::read_dir(self.folder.path().join(below)).unwrap();
+        let mut names: Vec<_> = all
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// All bytes, as a client gets them.
+async fn read(opened: Opened) -> io::Result<Vec<u8>> {
+    let mut whole = vec![0; usize::try_from(opened.bytes).unwrap()];
+    match opened.content {
+        Content::Whole(file, _lease) => file.read_exact_at(&mut whole, 0)?,
+        Content::Growing(mut growing) => {
+            let mut at = 0;
+            while at < opened.bytes {
+                let ready = growing.beyond(at).await?;
+                let (from, to) = (
+                    usize::try_from(at).unwrap(),
+                    usize::try_from(ready).unwrap(),
+                );
+                growing.file().read_exact_at(&mut whole[from..to], at)?;
+                at = ready;
+            }
+        }
+    }
+    Ok(whole)
+}
+
+fn content(bytes: usize) -> Vec<u8> {
+    let mut seed: u32 = 7;
+    let byte = |_| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed.to_be_bytes()[0]
+    };
+    (0..bytes).map(byte).collect()
+}
+
+fn sum(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+}
+
+#[tokio::test]
+async fn fifty_clients_get_one_download() {
+    let house = House::new();
+    let whole = content(3_000_000);
+    let source = Source::new(&whole, [Manner::Wait(1_000_000)]).await;
+    house.cache.adopt(&source.url("x.raw"), None).unwrap();
+    let name = house.cache.images()[0].name.to_string();
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            let (cache, name) = (house.cache.clone(), name.clone());
+            tokio::spawn(async move { read(cache.serve(&name).await.unwrap()).await.unwrap() })
+        })
+        .collect();
+    source.go_on();
+    for client in clients {
+        assert_eq!(client.await.unwrap(), whole);
+    }
+    assert_eq!(source.asked().len(), 1);
+    house.settle().await;
+    assert_eq!(house.read(&name).await.unwrap(), whole);
+    assert_eq!((source.asked().len(), house.files("partial").len()), (1, 0));
+}
+
+#[tokio::test]
+async fn bytes_are_sent_while_they_arrive_and_the_last_with_the_verdict() {
+    let house = House::new();
+    let whole = content(200_000);
+    let source = Source::new(&whole, [Manner::Wait(100_000)]).await;
+    house.add("x", &source.url("x"), None).await;
+    let opened = house.cache.serve("x").await.unwrap();
+    assert_eq!(opened.bytes, 200_000);
+    let Content::Growing(mut growing) = opened.content else {
+        panic!("it is here already");
+    };
+    let mut ready = 0;
+    while ready < 100_000 {
+        ready = growing.beyond(ready).await.unwrap();
+    }
+    assert_eq!(ready, 100_000);
+    assert!(matches!(
+        house.image("x").progress,
+        Progress::Arriving(100_000, None)
+    ));
+    source.go_on();
+    while ready < 200_000 {
+        ready = growing.beyond(ready).await.unwrap();
+    }
+    house.settle().await;
+    let image = house.image("x");
+    assert_eq!(
+        (image.progress, image.bytes),
+        (Progress::Here, Some(200_000))
+    );
+    assert_eq!(image.digest.unwrap().to_string(), sum(&whole));
+}
+
+#[test_case(None; "sha256")]
+#[test_case(Some(128); "sha512")]
+#[tokio::test]
+async fn a_wrong_checksum_cuts_the_clients_and_keeps_nothing(long: Option<usize>) {
+    let house = House::new();
+    let source = Source::new(&content(100_000), []).await;
+    let wrong = match long {
+        Some(digits) => format!("sha512:{}", "0".repeat(digits)),
+        None => sum(b"other"),
+    };
+    house.add("x", &source.url("x"), Some(&wrong)).await;
+    let error = house.read("x").await.unwrap_err();
+    assert!(
+        error.contains("checksum is wrong") && error.contains(&wrong),
+        "{error}"
+    );
+    house.settle().await;
+    assert!(house.files("blobs/sha256").is_empty() && house.files("partial").is_empty());
+    assert!(matches!(house.image("x").progress, Progress::Failed(why) if why.contains("checksum")));
+}
+
+#[tokio::test]
+async fn a_cut_source_is_gone_on_with_by_range() {
+    let house = House::new();
+    let whole = content(300_000);
+    let source = Source::new(&whole, [Manner::Cut(100_000), Manner::Cut(50_000)]).await;
+    house.add("x", &source.url("x"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), whole);
+    let asked = source.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(asked[1].contains("range: bytes=100000-") && asked[1].contains("if-range: \"one\""));
+    assert!(asked[2].contains("range: bytes=150000-"));
+}
+
+#[tokio::test]
+async fn a_source_that_knows_no_ranges_sends_all_again_and_it_is_compared() {
+    let house = House::new();
+    let whole = content(300_000);
+    let source = Source::new(&whole, [Manner::Cut(100_000), Manner::Whole]).await;
+    house.add("x", &source.url("x"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn what_changes_while_it_is_fetched_is_never_made_into_one_file() {
+    let house = House::new();
+    let source = Source::new(&content(300_000), [Manner::Cut(100_000), Manner::Code(503)]).await;
+    house.add("x", &source.url("x"), None).await;
+    let opened = house.cache.serve("x").await.unwrap();
+    let other: Vec<u8> = content(300_000).iter().map(|byte| !byte).collect();
+    source.change(&other, Some("\"two\""));
+    assert!(read(opened).await.is_err());
+    house.settle().await;
+    assert!(house.files("blobs/sha256").is_empty());
+    house.clock.advance(REST);
+    assert_eq!(house.read("x").await.unwrap(), other);
+}
+
+#[tokio::test]
+async fn a_source_that_promises_more_than_it_has_is_found_out() {
+    let house = House::new();
+    let manners = std::iter::repeat_n(Manner::Says(20_000), 9);
+    let source = Source::new(&content(10_000), manners).await;
+    source.change(&content(10_000), None);
+    house.add("x", &source.url("x"), None).await;
+    let error = house.read("x").await.unwrap_err();
+    assert!(error.contains("broke off after 10000 bytes"), "{error}");
+    house.settle().await;
+    assert!(house.files("blobs/sha256").is_empty());
+}
+
+#[test_case(Manner::Code(404), "the source answered 404"; "absent")]
+#[test_case(Manner::Code(403), "the source answered 403"; "forbidden")]
+#[test_case(Manner::Packed, "packs what it sends: 'gzip'"; "packed")]
+#[test_case(Manner::To("ftp://host/x".into()), "cannot be followed: ftp://host/x"; "a redirect to nowhere")]
+#[tokio::test]
+async fn a_source_that_says_no_is_not_asked_again_at_once(manner: Manner, words: &str) {
+    let house = House::new();
+    let source = Source::new(b"abc", [manner]).await;
+    house.add("x", &source.url("x"), None).await;
+    house.settle().await;
+    for _ in 0..3 {
+        let error = house.read("x").await.unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(source.asked().len(), 1);
+    house.clock.advance(REST + SignedDuration::from_millis(1));
+    assert_eq!(house.read("x").await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn a_source_that_is_busy_is_asked_again_until_it_answers() {
+    let house = House::new();
+    let source = Source::new(
+        b"abc",
+        [Manner::Code(503), Manner::Code(429), Manner::Cut(0)],
+    )
+    .await;
+    house.add("x", &source.url("x"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), b"abc");
+    assert_eq!(source.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn redirects_are_followed_as_far_as_they_may() {
+    let house = House::new();
+    let other = Source::new(b"abc", []).await;
+    let source = Source::new(b"", [Manner::To("/b".into()), Manner::To(other.url("c"))]).await;
+    house.add("x", &source.url("a"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), b"abc");
+    let around = Source::new(b"", std::iter::repeat_n(Manner::To("/a".into()), 20)).await;
+    house.add("y", &around.url("a"), None).await;
+    assert!(
+        house
+            .read("y")
+            .await
+            .unwrap_err()
+            .contains("redirects more than")
+    );
+    assert_eq!(around.asked().len(), upstream::MAX_REDIRECTS + 1);
+}
+
+#[tokio::test]
+async fn a_source_without_a_length_is_sent_when_it_is_here() {
+    let house = House::new();
+    let whole = content(50_000);
+    let source = Source::new(&whole, [Manner::Chunked]).await;
+    house.add("x", &source.url("x"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn an_empty_image_is_one() {
+    let house = House::new();
+    let source = Source::new(b"", []).await;
+    house.add("x", &source.url("x"), None).await;
+    assert_eq!(house.read("x").await.unwrap(), b"");
+    house.settle().await;
+    assert_eq!(house.read("x").await.unwrap(), b"");
+    assert_eq!(source.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stopped_download_is_gone_on_with_after_the_start() {
+    let house = House::new();
+    let whole = content(300_000);
+    let source = Source::new(&whole, [Manner::Wait(100_000)]).await;
+    house.add("x", &source.url("x"), None).await;
+    let opened = house.cache.serve("x").await.unwrap();
+    let Content::Growing(mut growing) = opened.content else {
+        panic!("it is here already");
+    };
+    let mut ready = 0;
+    while ready < 100_000 {
+        ready = growing.beyond(ready).await.unwrap();
+    }
+    let folder = house.close().await;
+    assert!(growing.beyond(ready).await.is_err());
+    let house = House::with(folder, 64 * MIB, false);
+    assert_eq!(house.read("x").await.unwrap(), whole);
+    assert!(source.asked()[1].contains("range: bytes=100000-"));
+}
+
+#[tokio::test]
+async fn what_is_here_stays_here_over_a_restart_and_is_served_offline() {
+    let house = House::new();
+    let source = Source::new(b"abc", []).await;
+    house.add("x", &source.url("x"), Some(&sum(b"abc"))).await;
+    house.settle().await;
+    house.cache.adopt(&source.url("never"), None).unwrap();
+    let house = House::with(house.close().await, 64 * MIB, true);
+    assert_eq!(house.read("x").await.unwrap(), b"abc");
+    let others = house.cache.images();
+    let other = others
+        .iter()
+        .find(|image| &*image.name.to_string() != "x")
+        .unwrap();
+    let error = house.read(&other.name.to_string()).await.unwrap_err();
+    assert!(error.contains("nothing is fetched"), "{error}");
+    assert_eq!(source.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_used_for_longest_makes_room_and_what_is_pinned_or_read_stays() {
+    let house = House::with(tempfile::tempdir().unwrap(), 10_000, false);
+    let source = Source::new(&content(3_000), []).await;
+    for (name, last) in [("a", 1_u8), ("b", 2), ("c", 3)] {
+        let mut own = content(3_000);
+        own.push(last);
+        source.change(&own, None);
+        house.add(name, &source.url(name), None).await;
+        house.settle().await;
+        house.clock.advance(SignedDuration::from_secs(1));
+    }
+    let name = "a".parse().unwrap();
+    house.cache.change(&name, ImageChange::Pin).await.unwrap();
+    let held = house.cache.serve("b").await.unwrap();
+    house.add("d", &source.url("d"), None).await;
+    house.settle().await;
+    let states = |house: &House| {
+        let here = |image: &Image| image.progress == Progress::Here;
+        house.cache.images().iter().map(here).collect::<Vec<_>>()
+    };
+    // c and d have the same bytes, so the room of c was needed only while d arrived.
+    assert_eq!(states(&house), [true, true, true, true]);
+    source.change(&content(3_500), None);
+    house.add("e", &source.url("e"), None).await;
+    house.settle().await;
+    assert_eq!(states(&house), [true, true, false, false, true]);
+    drop(held);
+    source.change(&content(7_500), None);
+    house.add("f", &source.url("f"), None).await;
+    house.settle().await;
+    assert!(matches!(house.image("f").progress, Progress::Failed(why) if why.contains("quota")));
+}
+
+#[tokio::test]
+async fn what_came_first_is_what_it_stays_until_a_person_takes_the_new() {
+    let house = House::new();
+    let source = Source::new(b"old", []).await;
+    house.add("x", &source.url("x"), None).await;
+    house.settle().await;
+    source.change(b"new", Some("\"two\""));
+    assert_eq!(house.read("x").await.unwrap(), b"old");
+    std::fs::remove_file(
+        house
+            .folder
+            .path()
+            .join("blobs/sha256")
+            .join(&house.files("blobs/sha256")[0]),
+    )
+    .unwrap();
+    let house = House::with(house.close().await, 64 * MIB, false);
+    let error = house.read("x").await.unwrap_err();
+    assert!(error.contains("dragonfly image refresh"), "{error}");
+    let name = "x".parse().unwrap();
+    house.settle().await;
+    house
+        .cache
+        .change(&name, ImageChange::Refresh)
+        .await
+        .unwrap();
+    house.settle().await;
+    assert_eq!(house.read("x").await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_found_removed_and_fetched_again() {
+    let house = House::new();
+    let source = Source::new(b"abc", []).await;
+    house.add("x", &source.url("x"), None).await;
+    house.settle().await;
+    let name = "x".parse().unwrap();
+    let sound = house.cache.verify(&name).await.unwrap();
+    assert_eq!(sound, Verdict::Sound(sum(b"abc").parse().unwrap()));
+    let blob = &house.files("blobs/sha256")[0];
+    std::fs::write(house.folder.path().join("blobs/sha256").join(blob), "abX").unwrap();
+    assert!(matches!(
+        house.cache.verify(&name).await.unwrap(),
+        Verdict::Damaged(_)
+    ));
+    assert_eq!(house.read("x").await.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn a_removed_image_is_gone_with_its_bytes_unless_another_has_the_same() {
+    let house = House::new();
+    let source = Source::new(b"abc", []).await;
+    for name in ["x", "y"] {
+        house.add(name, &source.url(name), None).await;
+        house.settle().await;
+    }
+    assert_eq!(house.files("blobs/sha256").len(), 1);
+    for (name, left) in [("x", 1), ("y", 0)] {
+        let name = name.parse().unwrap();
+        house
+            .cache
+            .change(&name, ImageChange::Remove)
+            .await
+            .unwrap();
+        assert_eq!(house.files("blobs/sha256").len(), left);
+        assert!(house.cache.image(&name).is_none());
+    }
+    assert!(house.files("index").is_empty());
+}
+
+#[tokio::test]
+async fn an_adopted_url_has_one_name_that_ends_as_its_file_does() {
+    let house = House::new();
+    let checksum: Digest = sum(b"x").parse().unwrap();
+    let url = "https://images.example.net/debian 13/a+b.raw.zst?x=y".replace(' ', "%20");
+    let name = house.cache.adopt(&url, None).unwrap();
+    assert_eq!(name, house.cache.adopt(&url, None).unwrap());
+    assert_ne!(name, house.cache.adopt(&url, Some(&checksum)).unwrap());
+    assert!(name.as_str().ends_with("-a+b.raw.zst"), "{name}");
+    let known = house.cache.lookup(&name).unwrap();
+    assert_eq!(
+        (known.path, known.digest),
+        (format!("/images/{name}"), None)
+    );
+    assert!(house.cache.adopt("file:///etc/passwd", None).is_err());
+}

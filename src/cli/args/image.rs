@@ -1,0 +1,68 @@
+//! `dragonfly image …`
+
+use clap::{Args, Subcommand};
+
+use super::Change;
+
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// List images, and how much room they take
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show an image in full
+    Show { name: String },
+    /// Keep an image for machines, from a URL
+    Add(AddImage),
+    /// Never remove an image to make room
+    Pin {
+        name: String,
+        /// Let it go again when room is needed
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Remove an image
+    Rm {
+        name: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Sum images again, all of them when none is named; one that is damaged is removed
+    Verify {
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Take what lies at an image's URL now in its place
+    Refresh {
+        name: String,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A template names it image:NAME, and machines fetch it at /images/NAME. It is fetched once, however \
+many machines ask, and they get its bytes while they arrive. Without --checksum, what comes first \
+is what it stays.
+
+Examples:
+  dragonfly image add debian-13.raw.zst https://images.example.net/debian-13.raw.zst
+  dragonfly image add rescue.iso https://example.net/rescue.iso --checksum sha256:5a… --pin")]
+pub struct AddImage {
+    pub name: String,
+    #[arg(value_name = "URL")]
+    pub source: String,
+    /// What its bytes have to be: sha256:… or sha512:…
+    #[arg(long, value_name = "SUM")]
+    pub checksum: Option<String>,
+    /// Never remove it to make room
+    #[arg(long)]
+    pub pin: bool,
+    /// Do not wait until it is here
+    #[arg(long)]
+    pub background: bool,
+    #[command(flatten)]
+    pub change: Change,
+}
