@@ -307,8 +307,8 @@ pub struct Poweroff {}
 #[serde(deny_unknown_fields)]
 pub struct Installer {
     pub kernel: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub initrds: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<String>,
     /// Of the installer's kernel; where its answers are is added to it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cmdline: String,
@@ -319,9 +319,9 @@ pub struct Installer {
     /// The release, where an installer has to be told: `trixie`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
-    /// Packages beside those that the installation needs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<String>,
+    /// Packages beside those that the installation needs, with spaces between.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub packages: String,
     #[serde(default)]
     pub disk: DiskRule,
 }
@@ -336,9 +336,9 @@ pub enum Answers {
     Kickstart,
     /// Ubuntu's subiquity.
     Autoinstall,
-    /// SUSE's YaST.
+    /// SUSE's `YaST`.
     Autoyast,
-    /// Fedora CoreOS and Flatcar.
+    /// Fedora `CoreOS` and Flatcar.
     Ignition,
 }
 

@@ -85,7 +85,8 @@ fn meta_data(machine: &Machine, workflow: Option<Uuid>) -> Value {
     })
 }
 
-fn user_data(machine: &Machine, defaults: &Defaults) -> Value {
+/// The tree of the user data.
+pub fn user_data(machine: &Machine, defaults: &Defaults) -> Value {
     let name = OwnName::of(machine);
     let mut data = json!({
         "hostname": name.host,
@@ -132,4 +133,4 @@ fn user(defaults: &Defaults) -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::provision) mod tests;

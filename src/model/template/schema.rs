@@ -446,6 +446,47 @@ pub const ACTIONS: &[ActionSpec] = &[
         keys: &[],
         one_of: &[],
     },
+    ActionSpec {
+        name: "installer",
+        help: "Start the distribution's own installer instead, straight from iPXE; the first step, before `call_home`.",
+        keys: &[
+            required("kernel", Kind::Url, "of the installer"),
+            key("initrd", Kind::Url, "of the installer"),
+            key(
+                "cmdline",
+                Kind::Words,
+                "of its kernel; where its answers are is added",
+            ),
+            required(
+                "answers",
+                Kind::Word(&[
+                    "preseed",
+                    "kickstart",
+                    "autoinstall",
+                    "autoyast",
+                    "ignition",
+                ]),
+                "the language that it is answered in",
+            ),
+            key(
+                "source",
+                Kind::Url,
+                "where its packages come from: a mirror, a tree",
+            ),
+            key(
+                "suite",
+                Kind::Text,
+                "the release, where an installer has to be told",
+            ),
+            key(
+                "packages",
+                Kind::Words,
+                "packages beside those that it needs",
+            ),
+            DISK,
+        ],
+        one_of: &[],
+    },
 ];
 
 /// As many owners as Linux knows.
