@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
+use super::environments::Environments;
 use super::ipxe::{ScriptError, Scripts};
 use super::loaders::{AUTOEXEC, ENTRY, SIGNED, folders};
 
@@ -29,6 +30,7 @@ pub struct Files {
     own: PathBuf,
     loaders: Vec<PathBuf>,
     scripts: Scripts,
+    environments: Environments,
 }
 
 /// Something to send.
@@ -70,7 +72,21 @@ impl Files {
             own,
             loaders,
             scripts,
+            environments: Environments::new(PathBuf::new()),
         }
+    }
+
+    /// With boot environments out of this folder.
+    #[must_use]
+    pub fn with_environments(self, folder: PathBuf) -> Self {
+        Self {
+            environments: Environments::new(folder),
+            ..self
+        }
+    }
+
+    pub const fn environments(&self) -> &Environments {
+        &self.environments
     }
 
     pub const fn scripts(&self) -> &Scripts {
@@ -100,19 +116,7 @@ impl Files {
     }
 
     fn find(&self, name: &Name) -> Result<Option<Opened>, Missing> {
-        for (folder, path) in self.places(name) {
-            match open_beneath(folder, path) {
-                Ok(file) => return opened(name, file).map(Some),
-                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-                // It leads out of its folder: for whoever asks, it is not there.
-                Err(Errno::EXDEV | Errno::ELOOP) => {
-                    tracing::warn!(folder = %folder.display(), %name, "link out of a boot folder");
-                }
-                Err(Errno::ENXIO) => return Err(Missing::NotAFile(name.clone())),
-                Err(error) => return Err(Missing::Unreadable(name.clone(), error.into())),
-            }
-        }
-        Ok(None)
+        find(name, &self.places(name))
     }
 
     /// Folder and path, in the order in which they are tried.
@@ -150,6 +154,23 @@ fn is_autoexec(name: &str) -> bool {
         Some(folder) => folders().any(|known| folder.strip_suffix('/') == Some(known)),
         None => false,
     }
+}
+
+/// The first that is there, each a path in its folder.
+pub(super) fn find(name: &Name, places: &[(&Path, &str)]) -> Result<Option<Opened>, Missing> {
+    for (folder, path) in places {
+        match open_beneath(folder, path) {
+            Ok(file) => return opened(name, file).map(Some),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            // It leads out of its folder: for whoever asks, it is not there.
+            Err(Errno::EXDEV | Errno::ELOOP) => {
+                tracing::warn!(folder = %folder.display(), %name, "link out of a boot folder");
+            }
+            Err(Errno::ENXIO) => return Err(Missing::NotAFile(name.clone())),
+            Err(error) => return Err(Missing::Unreadable(name.clone(), error.into())),
+        }
+    }
+    Ok(None)
 }
 
 fn open_beneath(folder: &Path, path: &str) -> Result<File, Errno> {

@@ -58,6 +58,8 @@ pub struct Ask {
     pub peer: SocketAddr,
     /// The address that the request came in on.
     pub local: SocketAddr,
+    /// The PCI id of the card that it boots from, as `14e4:164a`.
+    pub card: Option<String>,
     pub told: Told,
 }
 

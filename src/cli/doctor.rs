@@ -35,6 +35,15 @@ pub struct Facts {
     pub loaders: PathBuf,
     /// Those that should be there and are not.
     pub lacking: Vec<Lacking>,
+    /// What machines run the agent from; the common architecture first.
+    pub environments: Vec<Environment>,
+}
+
+/// What is there for one architecture: the release of its kernel, or why nothing is.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub architecture: String,
+    pub found: Result<String, String>,
 }
 
 /// A boot loader that is not there.

@@ -82,6 +82,8 @@ pub struct Config {
     /// The folder with the boot loaders of the distribution.
     pub loaders: PathBuf,
     pub images: ImagesConfig,
+    /// The folder with the boot environments.
+    pub agent: PathBuf,
     /// Things worth knowing that stopped nothing.
     pub notes: Vec<String>,
     entries: Vec<Entry>,
@@ -294,6 +296,7 @@ impl Sources {
                 quota: self.number("images.quota"),
                 offline: self.text("images.mode") == "offline",
             },
+            agent: self.path("boot.agent"),
             notes: self.notes,
         })
     }

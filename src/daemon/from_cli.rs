@@ -92,6 +92,7 @@ pub fn facts(typed: &typed::Doctor) -> Facts {
             http_port: config.net.http_port,
             loaders: config.loaders.clone(),
             lacking: plane::lacking(&config),
+            environments: plane::environments(&config),
         },
         Err(errors) => Facts {
             config_file: flags.config,
@@ -105,6 +106,7 @@ pub fn facts(typed: &typed::Doctor) -> Facts {
             http_port: default("net.http_port").parse().unwrap_or(3080),
             loaders: default("boot.loaders").into(),
             lacking: Vec::new(),
+            environments: Vec::new(),
         },
     }
 }

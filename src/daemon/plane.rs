@@ -18,13 +18,15 @@ use self::reception::Reception;
 use self::story::Story;
 use super::failure::Failure;
 use crate::boot::cache::Cache;
+use crate::boot::environments::{Environments, NoEnvironment};
 use crate::boot::files::Files;
 use crate::boot::http::Plane;
 use crate::boot::ipxe::Scripts;
 use crate::boot::loaders;
-use crate::cli::doctor::Lacking;
+use crate::cli::doctor::{Environment, Lacking};
 use crate::core::config::Config;
 use crate::core::{Call, Clock, Command, Core, SystemClock};
+use crate::model::environment::ARCHITECTURES;
 use crate::model::network::Held;
 use crate::model::{Actor, CorrelationId, LinkName, MacAddr, RequestId, Rung};
 use crate::net::dhcp::{BootAnswer, Client};
@@ -74,11 +76,8 @@ impl Machines {
     fn build(config: &Config, core: &Core, images: Option<Cache>) -> Result<Self, Failure> {
         let scripts = Scripts::new().map_err(|error| Failure::internal(error.to_string()))?;
         let own = config.data.join(OWN_FILES);
-        let files = Arc::new(Files::new(
-            own.clone(),
-            vec![config.loaders.clone()],
-            scripts,
-        ));
+        let files = Files::new(own.clone(), vec![config.loaders.clone()], scripts);
+        let files = Arc::new(files.with_environments(config.agent.clone()));
         tell_lacks(&files, &own);
         let peers = Peers::default();
         let (tell, fetched) = mpsc::channel(FETCHES);
@@ -112,6 +111,22 @@ fn tell_lacks(files: &Files, own: &std::path::Path) {
             tracing::warn!(platform = %lack.platform, loader = lack.name, remedy = lack.remedy, "boot loader is missing");
         }
     }
+    for architecture in ARCHITECTURES {
+        match files.environments().manifest(architecture) {
+            Ok(manifest) => {
+                tracing::info!(
+                    architecture,
+                    kernel = manifest.kernel,
+                    agent = manifest.agent.version,
+                    "boot environment found"
+                );
+            }
+            Err(why @ NoEnvironment::Absent(_)) => {
+                tracing::info!(architecture, %why, "no boot environment");
+            }
+            Err(why) => tracing::warn!(architecture, %why, "boot environment not usable"),
+        }
+    }
 }
 
 /// The same, for `doctor`.
@@ -130,6 +145,20 @@ pub(super) fn lacking(config: &Config) -> Vec<Lacking> {
             remedy: lack.remedy,
         })
         .collect()
+}
+
+/// The boot environments, for `doctor`.
+pub(super) fn environments(config: &Config) -> Vec<Environment> {
+    let environments = Environments::new(config.agent.clone());
+    let found = |architecture: &str| match environments.manifest(architecture) {
+        Ok(manifest) => Ok(manifest.kernel),
+        Err(why) => Err(why.to_string()),
+    };
+    let each = ARCHITECTURES.map(|architecture| Environment {
+        architecture: architecture.to_owned(),
+        found: found(architecture),
+    });
+    each.into()
 }
 
 impl Advice for Adviser {

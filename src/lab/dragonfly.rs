@@ -2,7 +2,7 @@
 //! lab's own folder. Its unix socket is reached from outside of the lab's namespaces as any file is.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -65,6 +65,7 @@ impl Lab {
         command.env("DRAGONFLY_INSTALLED", "true");
         command.env("DRAGONFLY_NET_LINKS", "eth0");
         command.env("DRAGONFLY_BOOT_LOADERS", self.tools().file("usr/lib/ipxe")?);
+        command.env("DRAGONFLY_BOOT_AGENT", environments());
         change(&mut command);
         let process = self.spawn(HOST, &host, &command)?;
         let daemon = Dragonfly {
@@ -77,6 +78,15 @@ impl Lab {
         daemon.wait_ready(self)?;
         Ok(daemon)
     }
+}
+
+/// The folder with the boot environments: build/agent of this source tree, or what `DRAGONFLY_BOOT_AGENT` names.
+/// Whether there is one, the daemon tells.
+pub fn environments() -> PathBuf {
+    env::var_os("DRAGONFLY_BOOT_AGENT").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("build/agent"),
+        PathBuf::from,
+    )
 }
 
 impl Dragonfly {

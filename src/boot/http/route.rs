@@ -15,6 +15,7 @@ use crate::boot::files::{Content, Missing, Opened};
 use crate::boot::ipxe::{Guest, words};
 use crate::boot::loaders::{AUTOEXEC, ENTRY};
 use crate::model::boot::Platform;
+use crate::model::environment::{PATH, pci_id_of_bus};
 
 /// Longer than any name that a maker gives a machine.
 const MAX_TOLD: usize = 64;
@@ -51,6 +52,10 @@ pub async fn route(
     if let (Some(name), Some(cache)) = (path.strip_prefix("images/"), &plane.images) {
         return images::image(cache, request, name).await;
     }
+    if let Some(name) = path.strip_prefix(PATH.trim_start_matches('/')) {
+        let opened = plane.files.environments().open(name);
+        return answered(request, path, opened);
+    }
     if let Some(mac) = path.strip_prefix("ipxe/machine/") {
         return machine(plane, request, mac, peer, local).await.into();
     }
@@ -63,7 +68,11 @@ pub async fn route(
 }
 
 fn file(plane: &Plane, request: &Request, name: &str, local: SocketAddr) -> Routed {
-    let answer = match plane.files.open(name, local) {
+    answered(request, name, plane.files.open(name, local))
+}
+
+fn answered(request: &Request, name: &str, opened: Result<Opened, Missing>) -> Routed {
+    let answer = match opened {
         Ok(opened) => selected(request, name, opened),
         Err(missing) => Answer::text(status(&missing), missing.to_string()),
     };
@@ -196,6 +205,7 @@ fn ask(target: &Target, mac: crate::model::MacAddr, peer: SocketAddr, local: Soc
         platform: platform(target.value("platform"), target.value("arch")),
         peer,
         local,
+        card: pci_id_of_bus(target.value("bus")),
         told: Told {
             chip: told("chip"),
             version: told("version"),

@@ -23,6 +23,7 @@ pub(super) async fn all(facts: &Facts, status: Option<&Status>) -> Vec<Finding> 
     findings.extend(links.iter().filter_map(floating_ip));
     findings.push(doors(facts, links).await);
     findings.push(loaders(facts, links));
+    findings.push(environments(facts, links));
     findings
 }
 
@@ -176,12 +177,35 @@ fn loaders(facts: &Facts, links: &[Link]) -> Finding {
     Finding::wrong(NAME, told, &first.remedy)
 }
 
+/// Whether the common machines have an agent to run.
+fn environments(facts: &Facts, links: &[Link]) -> Finding {
+    const NAME: &str = "boot environment";
+    let Some(first) = facts.environments.first() else {
+        return Finding::skipped(NAME, "the configuration does not say where it is");
+    };
+    match &first.found {
+        Err(why) if links.is_empty() => Finding::skipped(NAME, format!("{why}; nothing is served")),
+        Err(why) => Finding::wrong(
+            NAME,
+            why,
+            "build it in Dragonfly's source (make agent-env), and name its folder in boot.agent",
+        ),
+        Ok(_) => {
+            let there = facts.environments.iter().filter_map(|environment| {
+                let kernel = environment.found.as_ref().ok()?;
+                Some(format!("{} with kernel {kernel}", environment.architecture))
+            });
+            Finding::well(NAME, there.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
     use test_case::test_case;
 
-    use super::super::{Lacking, Verdict};
+    use super::super::{Environment, Lacking, Verdict};
     use super::*;
     use crate::cli::canned::status;
 
@@ -198,6 +222,7 @@ mod tests {
             http_port: 3080,
             loaders: "/usr/lib/ipxe".into(),
             lacking: Vec::new(),
+            environments: Vec::new(),
         }
     }
 
@@ -263,6 +288,31 @@ mod tests {
             "{finding:?}"
         );
         assert_eq!(loaders(&facts, &[]).verdict, Verdict::Skipped);
+    }
+
+    #[test_case(Ok("6.12"), Verdict::Well, Verdict::Well, "amd64 with kernel 6.12"; "there")]
+    #[test_case(Err("nothing at /x/amd64"), Verdict::Wrong, Verdict::Skipped, "nothing at /x/amd64"; "not there")]
+    fn without_an_environment_a_machine_that_boots_comes_to_nothing(
+        found: Result<&str, &str>,
+        served: Verdict,
+        alone: Verdict,
+        told: &str,
+    ) {
+        let environment = |architecture: &str, found: Result<&str, &str>| Environment {
+            architecture: architecture.to_owned(),
+            found: found.map(str::to_owned).map_err(str::to_owned),
+        };
+        let facts = Facts {
+            environments: vec![
+                environment("amd64", found),
+                environment("arm64", Err("none")),
+            ],
+            ..facts(&[])
+        };
+        let finding = environments(&facts, &self::told(&json!({})).links);
+        assert_eq!(finding.verdict, served);
+        assert!(finding.found.starts_with(told), "{finding:?}");
+        assert_eq!(environments(&facts, &[]).verdict, alone);
     }
 
     #[test]

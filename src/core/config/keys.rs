@@ -136,6 +136,14 @@ pub const KEYS: &[Key] = &[
         help: "the folder with the boot loaders of Debian's package ipxe; your own go into boot/ of the data folder",
     },
     Key {
+        name: "boot.agent",
+        env: "DRAGONFLY_BOOT_AGENT",
+        kind: Kind::Path,
+        default: "\"/usr/share/dragonfly/agent\"",
+        example: "\"/usr/share/dragonfly/agent\"",
+        help: "the folder with the boot environments, one folder for each architecture",
+    },
+    Key {
         name: "images.quota",
         env: "DRAGONFLY_IMAGES_QUOTA",
         kind: Kind::Size(64 * MIB, 1024 * 1024 * 1024 * MIB),
