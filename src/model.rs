@@ -56,5 +56,5 @@ pub use setting::{Mode, Setting, SettingKey};
 pub use sighting::Sighting;
 pub use state::{State, StateKind};
 #[cfg(feature = "server")]
-pub use template::Template;
+pub use template::{Template, TemplateFile};
 pub use workflow::Workflow;

@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Actor, Anchor, Conflict, ConflictId, CorrelationId, Cursor, Event, Lease, LinkName, Machine,
-    MachineId, Network, RequestId, Setting, SettingKey, StateKind, Subject, Tag, What, Workflow,
-    WorkflowId,
+    MachineId, Network, OsChoice, RequestId, Setting, SettingKey, StateKind, Subject, Tag,
+    TemplateFile, What, Workflow, WorkflowId,
 };
 
 /// As many expectations, changes and events as one commit may hold together (etcd's default).
@@ -96,6 +96,8 @@ pub enum Key {
     /// An address that was given out on a link.
     Lease(LinkName, Ipv4Addr),
     Workflow(WorkflowId),
+    /// A template of a person's own.
+    Template(OsChoice),
 }
 
 /// One object. Cheap to clone: the body is shared.
@@ -109,6 +111,7 @@ pub enum Object {
     Network(Arc<Network>),
     Lease(Arc<Lease>),
     Workflow(Arc<Workflow>),
+    Template(Arc<TemplateFile>),
 }
 
 impl Object {
@@ -121,6 +124,7 @@ impl Object {
             Self::Network(network) => Key::Network(network.link.clone()),
             Self::Lease(lease) => Key::Lease(lease.link.clone(), lease.address),
             Self::Workflow(workflow) => Key::Workflow(workflow.id),
+            Self::Template(template) => Key::Template(template.name.clone()),
         }
     }
 }
@@ -229,6 +233,8 @@ pub enum Index {
     WorkflowsOf(MachineId),
     /// Those that something may still come of.
     ActiveWorkflows,
+    /// Templates by name.
+    Templates,
 }
 
 /// A place in an index, to go on from. Opaque outside.
@@ -267,6 +273,7 @@ pub struct Counts {
     pub leases: usize,
     pub workflows: usize,
     pub active_workflows: usize,
+    pub templates: usize,
     pub by_state: Vec<(StateKind, usize)>,
 }
 
@@ -372,5 +379,6 @@ fn key_text(key: &Key) -> String {
         Key::Network(link) => format!("network {link}"),
         Key::Lease(link, address) => format!("lease {address} of network {link}"),
         Key::Workflow(id) => format!("workflow {id}"),
+        Key::Template(name) => format!("template {name}"),
     }
 }

@@ -167,6 +167,7 @@ fn content(state: &Naive) -> Content {
         Index::Conflicts,
         Index::Answers,
         Index::Networks,
+        Index::Templates,
         Index::Workflows,
         Index::ActiveWorkflows,
     ];

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::model::template::TemplateError;
+
 /// `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -32,9 +34,30 @@ pub struct Problem {
     /// What an ambiguous name could be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
+    /// All that is wrong in a text that was sent, such as a template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<TextError>,
     pub request_id: String,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+}
+
+/// What is wrong in a text, and where; line and column are counted from one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TextError {
+    pub line: u64,
+    pub column: u64,
+    pub message: String,
+}
+
+impl From<TemplateError> for TextError {
+    fn from(error: TemplateError) -> Self {
+        Self {
+            line: error.line as u64,
+            column: error.column as u64,
+            message: error.message,
+        }
+    }
 }
 
 /// The sort of problem. The command line's exit code follows from it.

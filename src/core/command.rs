@@ -166,13 +166,21 @@ pub enum Command {
         name: ImageName,
         change: ImageChange,
     },
+    /// A template of a person's own, new or instead of the one of this name.
+    PutTemplate {
+        name: OsChoice,
+        source: String,
+    },
+    DeleteTemplate {
+        name: OsChoice,
+    },
     /// Removes old events by the settings of retention.
     TrimEvents,
 }
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 34] = [
+    pub const NAMES: [&str; 36] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -206,6 +214,8 @@ impl Command {
         "image.unpin",
         "image.remove",
         "image.refresh",
+        "template.put",
+        "template.delete",
         "events.trim",
     ];
 
@@ -247,6 +257,8 @@ impl Command {
                 ImageChange::Remove => "image.remove",
                 ImageChange::Refresh => "image.refresh",
             },
+            Self::PutTemplate { .. } => "template.put",
+            Self::DeleteTemplate { .. } => "template.delete",
             Self::TrimEvents => "events.trim",
         }
     }
@@ -274,6 +286,7 @@ impl Command {
                 Permission::ChangeSettings
             }
             Self::ChangeImage { .. } => Permission::ChangeImages,
+            Self::PutTemplate { .. } | Self::DeleteTemplate { .. } => Permission::ChangeTemplates,
             Self::CheckIn { .. }
             | Self::TakeBoot { .. }
             | Self::NoteBoot { .. }

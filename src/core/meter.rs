@@ -64,7 +64,9 @@ impl Outcome {
             Err(refusal) => match refusal {
                 Refusal::Forbidden { .. } => Self::Forbidden,
                 Refusal::NotFound { .. } => Self::NotFound,
-                Refusal::Field(_) | Refusal::Ambiguous { .. } => Self::Invalid,
+                Refusal::Field(_) | Refusal::Ambiguous { .. } | Refusal::Template(_) => {
+                    Self::Invalid
+                }
                 Refusal::Unconfirmed { .. } => Self::Unconfirmed,
                 Refusal::Locked { .. } => Self::Locked,
                 Refusal::Stale { .. } | Refusal::Conflict { .. } | Refusal::KeyReused { .. } => {

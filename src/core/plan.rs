@@ -16,7 +16,7 @@ use crate::store::{Change, Expect, Key, Object};
 
 use super::command::Command;
 use super::receipt::NextStep;
-use super::{Core, Refusal, images, machines, networks, settings, workflows};
+use super::{Core, Refusal, images, machines, networks, settings, templates, workflows};
 
 /// What a planner may ask.
 pub(super) struct View<'a> {
@@ -213,6 +213,8 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
         Command::CallHome(call) => workflows::home::plan(view, call),
         Command::SetDefaults { changes } => settings::set_defaults(view, changes),
         Command::ChangeImage { name, change } => Ok(images::note(name, change)),
+        Command::PutTemplate { name, source } => templates::put(view, name, source),
+        Command::DeleteTemplate { name } => templates::delete(view, name),
         Command::TrimEvents => Ok(Plan::new(Subject::Appliance, 0)),
     }
 }

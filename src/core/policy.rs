@@ -22,6 +22,8 @@ pub enum Permission {
     /// Add, pin and remove images, and bring their bytes.
     ChangeImages,
     ChangeSettings,
+    /// Write templates: what is run on machines.
+    ChangeTemplates,
     /// What only Dragonfly itself does: retention, recognition of machines on the wire.
     Operate,
 }
@@ -67,6 +69,11 @@ pub const TABLE: &[(Permission, &str, &[Role])] = &[
     (
         Permission::ChangeSettings,
         "change settings",
+        &[Role::Admin],
+    ),
+    (
+        Permission::ChangeTemplates,
+        "change templates",
         &[Role::Admin],
     ),
     (

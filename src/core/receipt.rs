@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::template::TemplateError;
 use crate::model::{
     CorrelationId, Cursor, FieldChange, FieldError, MachineId, ReceiptId, RequestId, Subject,
 };
@@ -88,6 +89,9 @@ pub enum Refusal {
     /// Too many writers changed the same object; trying again is safe.
     #[error("too many changes at once: try again")]
     Contended,
+    /// All that is wrong with a template, in the order of its lines.
+    #[error("template is wrong in {} {}", .0.len(), if .0.len() == 1 { "place" } else { "places" })]
+    Template(Vec<TemplateError>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

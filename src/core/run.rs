@@ -244,6 +244,8 @@ impl Core {
             | Command::ResetSetting { .. }
             | Command::SetDefaults { .. }
             | Command::ChangeImage { .. }
+            | Command::PutTemplate { .. }
+            | Command::DeleteTemplate { .. }
             | Command::TrimEvents => 1,
         };
         Ok(self.inner.turns.0[place].lock().await)
@@ -292,6 +294,7 @@ pub(super) fn complete(receipt: &mut Receipt, committed: Committed) {
         Subject::Setting(key) => Some(Key::Setting(key.clone())),
         Subject::Conflict(id) => Some(Key::Conflict(*id)),
         Subject::Network(link) => Some(Key::Network(link.clone())),
+        Subject::Template(name) => Some(Key::Template(name.clone())),
         Subject::Workflow(id) => Some(Key::Workflow(*id)),
         Subject::Appliance => None,
     };

@@ -11,6 +11,7 @@ mod properties;
 mod reads;
 mod removal;
 mod retention;
+mod templates;
 mod workflows;
 
 use std::collections::BTreeSet;

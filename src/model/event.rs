@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::boot::{LoaderChoice, Once};
-use super::field::{FieldError, quoted};
+use super::field::{FieldError, OsChoice, quoted};
 use super::trace::Step;
 use super::{
     Anchor, ConflictId, CorrelationId, ImageName, LinkName, MachineId, RequestId, SettingKey,
@@ -129,6 +129,7 @@ pub enum Subject {
     Conflict(ConflictId),
     Network(LinkName),
     Workflow(WorkflowId),
+    Template(OsChoice),
     /// Dragonfly as a whole.
     Appliance,
 }
@@ -293,6 +294,11 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
     },
+    /// A template of a person's own was kept; `digest` is its text's.
+    #[serde(rename = "template.saved")]
+    TemplateSaved { name: OsChoice, digest: String },
+    #[serde(rename = "template.deleted")]
+    TemplateDeleted { name: OsChoice },
     #[serde(rename = "setting.changed")]
     SettingChanged { diff: Vec<FieldChange> },
     /// A person did something to an image; `how` tells it in words.
@@ -336,6 +342,8 @@ impl What {
             Self::WorkflowTaken { .. } => "workflow.taken",
             Self::WorkflowStep { .. } => "workflow.step",
             Self::WorkflowEnded { .. } => "workflow.ended",
+            Self::TemplateSaved { .. } => "template.saved",
+            Self::TemplateDeleted { .. } => "template.deleted",
             Self::SettingChanged { .. } => "setting.changed",
             Self::ImageChanged { .. } => "image.changed",
             Self::Trimmed { .. } => "events.trimmed",
@@ -412,6 +420,13 @@ mod tests {
             },
             What::ConflictSettled {
                 how: "merged".into(),
+            },
+            What::TemplateSaved {
+                name: "debian-13".parse().unwrap(),
+                digest: "sha256:00".into(),
+            },
+            What::TemplateDeleted {
+                name: "debian-13".parse().unwrap(),
             },
             What::SettingChanged { diff: diff.clone() },
             What::ImageChanged {
@@ -518,6 +533,7 @@ mod tests {
             Subject::Conflict(ConflictId(uuid::Uuid::from_u128(8))),
             Subject::Network("eth0".parse().unwrap()),
             Subject::Workflow(WorkflowId(uuid::Uuid::from_u128(9))),
+            Subject::Template("debian-13".parse().unwrap()),
             Subject::Appliance,
         ];
         for (what, subject) in one_of_each().into_iter().zip(subjects.into_iter().cycle()) {

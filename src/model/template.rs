@@ -80,6 +80,13 @@ pub struct Parameter {
     pub default: Option<Value>,
 }
 
+/// A template of a person's own, as it was written. It was read before it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateFile {
+    pub name: OsChoice,
+    pub source: String,
+}
+
 /// One step with every value known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenderedStep {

@@ -11,7 +11,7 @@ use super::{Change, Commit, Committed, Expect, Key, MAX_OPERATIONS, NewEvent, Ob
 use crate::model::event::EVENT_FORMAT;
 use crate::model::{Anchor, Cursor, Event, MachineId, Subject};
 
-/// As many deleted answers as are remembered for their versions. Settings and networks are few and all remembered;
+/// As many deleted answers as are remembered for their versions. Settings, networks and templates are few and all remembered;
 /// the ids of machines, conflicts and workflows are never used again; a lease begins anew.
 pub(super) const GONE_ANSWERS: usize = 10_000;
 
@@ -91,6 +91,7 @@ fn key_len(key: &Key) -> usize {
         Key::Setting(key) => key.as_str().len(),
         Key::Answer(scope) => scope.len(),
         Key::Network(link) => link.as_str().len(),
+        Key::Template(name) => name.as_str().len(),
         Key::Lease(link, _) => link.as_str().len() + 4,
     }
 }
@@ -244,6 +245,7 @@ impl Batch {
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
             Subject::Network(link) => Key::Network(link.clone()),
+            Subject::Template(name) => Key::Template(name.clone()),
             Subject::Workflow(id) => Key::Workflow(*id),
             Subject::Appliance => return 0,
         };
@@ -276,7 +278,10 @@ impl Batch {
         }
         let outcome = match (change, &key) {
             (Change::Put(object), _) => Outcome::Put { object, json },
-            (Change::Delete(_), Key::Setting(_) | Key::Answer(_) | Key::Network(_)) => {
+            (
+                Change::Delete(_),
+                Key::Setting(_) | Key::Answer(_) | Key::Network(_) | Key::Template(_),
+            ) => {
                 writes.extend(self.forget_one(state, &key));
                 self.order += 1;
                 Outcome::Gone { order: self.order }

@@ -70,6 +70,7 @@ pub(super) struct State {
     conflicts: BTreeMap<ConflictId, Slot>,
     answers: BTreeMap<String, Slot>,
     networks: BTreeMap<LinkName, Slot>,
+    templates: BTreeMap<String, Slot>,
     /// Never empty for a link that is in it.
     leases: BTreeMap<LinkName, BTreeMap<Ipv4Addr, Slot>>,
     workflows: WorkflowIndex,
@@ -98,6 +99,7 @@ impl ReadModel {
             conflicts: BTreeMap::new(),
             answers: BTreeMap::new(),
             networks: BTreeMap::new(),
+            templates: BTreeMap::new(),
             leases: BTreeMap::new(),
             workflows: WorkflowIndex::default(),
             gone: BTreeMap::new(),
@@ -206,6 +208,7 @@ impl ReadModel {
             conflicts: state.conflicts.len(),
             answers: state.answers.len(),
             networks: state.networks.len(),
+            templates: state.templates.len(),
             leases: state.leases.values().map(BTreeMap::len).sum(),
             workflows: state.workflows.by_id.len(),
             active_workflows: state.workflows.active.len(),
@@ -401,7 +404,7 @@ fn body_bytes(object: &Object, encoded: Option<usize>) -> usize {
         Object::Machine(_) => size_of::<crate::model::Machine>(),
         Object::Network(_) => size_of::<crate::model::Network>(),
         Object::Workflow(_) => size_of::<crate::model::Workflow>(),
-        Object::Setting(_) | Object::Conflict(_) | Object::Answer(_) => 160,
+        Object::Setting(_) | Object::Conflict(_) | Object::Answer(_) | Object::Template(_) => 160,
         // Its numbers and its link's name take less than their text.
         Object::Lease(_) => 48,
     }
@@ -497,6 +500,7 @@ impl State {
             Key::Conflict(id) => self.conflicts.get(id).copied(),
             Key::Answer(scope) => self.answers.get(scope).copied(),
             Key::Network(link) => self.networks.get(link).copied(),
+            Key::Template(name) => self.templates.get(name.as_str()).copied(),
             Key::Lease(link, address) => self.leases.get(link)?.get(address).copied(),
             Key::Workflow(id) => self.workflows.by_id.get(id).copied(),
         }
@@ -529,6 +533,7 @@ impl State {
             (Key::Conflict(id), _) => drop(self.conflicts.insert(id, slot)),
             (Key::Answer(scope), _) => drop(self.answers.insert(scope, slot)),
             (Key::Network(link), _) => drop(self.networks.insert(link, slot)),
+            (Key::Template(name), _) => drop(self.templates.insert(name.into(), slot)),
             (Key::Lease(link, address), _) => {
                 self.leases.entry(link).or_default().insert(address, slot);
             }
@@ -550,6 +555,7 @@ impl State {
             Key::Conflict(id) => drop(self.conflicts.remove(id)),
             Key::Answer(scope) => drop(self.answers.remove(scope)),
             Key::Network(link) => drop(self.networks.remove(link)),
+            Key::Template(name) => drop(self.templates.remove(name.as_str())),
             Key::Lease(link, address) => self.leave_lease(link, *address),
             Key::Workflow(id) => {
                 if let Some(Keys::Workflow(keys)) = row.and_then(|row| row.keys).as_deref() {
@@ -589,6 +595,7 @@ impl State {
             Index::Conflicts => along(&self.conflicts, query),
             Index::Answers => along(&self.answers, query),
             Index::Networks => along(&self.networks, query),
+            Index::Templates => along(&self.templates, query),
             Index::Leases(link) => match self.leases.get(link) {
                 Some(leases) => along(leases, query),
                 None => Walk::default(),

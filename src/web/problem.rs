@@ -132,6 +132,7 @@ impl Fault {
             hint: None,
             current_version: None,
             candidates: Vec::new(),
+            errors: Vec::new(),
             request_id: String::new(),
             retryable,
         });
@@ -248,6 +249,14 @@ impl From<Refusal> for Fault {
             Refusal::Conflict { hint, .. } => Self::new(Code::Conflict, detail).hint(hint),
             Refusal::KeyReused { .. } => Self::new(Code::KeyReused, detail)
                 .hint("take a new key for a new request; the same key is for the same request"),
+            Refusal::Template(errors) => {
+                let mut fault = Self::new(Code::Invalid, detail)
+                    .hint("see all of it without sending it: dragonfly template check FILE");
+                fault.problem.field = Some("source".into());
+                fault.problem.reason = errors.first().map(ToString::to_string);
+                fault.problem.errors = errors.into_iter().map(Into::into).collect();
+                fault
+            }
             Refusal::Contended => Self::new(Code::Unavailable, detail),
             Refusal::Store(error) => error.into(),
         }
@@ -304,6 +313,7 @@ fn where_to_look(what: &str) -> &'static str {
     match what {
         "machine" => "list them: dragonfly machine list",
         "setting" => "list them: dragonfly settings",
+        "template" => "list them: dragonfly template list",
         "conflict" => "list them: dragonfly machine conflicts",
         _ => "the API describes itself at /api/v1/openapi.json",
     }

@@ -68,6 +68,7 @@ impl Content {
             Index::Conflicts,
             Index::Answers,
             Index::Networks,
+            Index::Templates,
             Index::Workflows,
             Index::ActiveWorkflows,
         ] {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::{Origin, TemplateView};
 use crate::model::Template;
 
 /// One file of the catalogue.
@@ -36,17 +37,26 @@ catalogue! {
 }
 
 /// Read once; a test reads all of them, so none is missing here.
-static READ: LazyLock<Vec<Arc<Template>>> = LazyLock::new(|| {
-    let read = CATALOGUE
-        .iter()
-        .filter_map(|entry| Template::parse(entry.source).ok());
-    read.map(Arc::new).collect()
+static READ: LazyLock<Vec<TemplateView>> = LazyLock::new(|| {
+    let read = CATALOGUE.iter().filter_map(|entry| {
+        let template = Template::parse(entry.source).ok()?;
+        Some(TemplateView {
+            name: template.name.clone(),
+            origin: Origin::Catalogue,
+            source: entry.source.into(),
+            template: Ok(Arc::new(template)),
+            version: 0,
+        })
+    });
+    read.collect()
 });
 
-pub(super) fn find(name: &str) -> Option<Arc<Template>> {
-    READ.iter()
-        .find(|template| template.name.as_str() == name)
-        .cloned()
+pub(super) fn all() -> impl Iterator<Item = TemplateView> {
+    READ.iter().cloned()
+}
+
+pub(super) fn find(name: &str) -> Option<TemplateView> {
+    READ.iter().find(|view| view.name.as_str() == name).cloned()
 }
 
 #[cfg(test)]

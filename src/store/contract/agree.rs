@@ -172,6 +172,11 @@ impl World {
                     world.subjects.push(Subject::Setting(setting.key.clone()));
                 }
                 Object::Conflict(conflict) => world.subjects.push(Subject::Conflict(conflict.id)),
+                Object::Template(template) => {
+                    world
+                        .subjects
+                        .push(Subject::Template(template.name.clone()));
+                }
                 Object::Network(network) => {
                     world.subjects.push(Subject::Network(network.link.clone()));
                 }
@@ -215,6 +220,7 @@ impl World {
             Index::Conflicts,
             Index::Answers,
             Index::Networks,
+            Index::Templates,
             Index::Workflows,
             Index::ActiveWorkflows,
         ]

@@ -104,7 +104,10 @@ impl Naive {
         let Some(stored) = self.objects.remove(key) else {
             return self.standing(key);
         };
-        if matches!(key, Key::Setting(_) | Key::Answer(_) | Key::Network(_)) {
+        if matches!(
+            key,
+            Key::Setting(_) | Key::Answer(_) | Key::Network(_) | Key::Template(_)
+        ) {
             self.gone.insert(key.clone(), stored.version + 1);
         }
         stored.version + 1
@@ -143,6 +146,7 @@ impl Naive {
             Subject::Setting(key) => Key::Setting(key.clone()),
             Subject::Conflict(id) => Key::Conflict(*id),
             Subject::Network(link) => Key::Network(link.clone()),
+            Subject::Template(name) => Key::Template(name.clone()),
             Subject::Workflow(id) => Key::Workflow(*id),
             Subject::Appliance => return 0,
         };
@@ -226,6 +230,7 @@ impl Naive {
             conflicts: count(|key| matches!(key, Key::Conflict(_))),
             answers: count(|key| matches!(key, Key::Answer(_))),
             networks: count(|key| matches!(key, Key::Network(_))),
+            templates: count(|key| matches!(key, Key::Template(_))),
             leases: count(|key| matches!(key, Key::Lease(..))),
             workflows: count(|key| matches!(key, Key::Workflow(_))),
             active_workflows: self.walk(&Index::ActiveWorkflows, false).len(),
@@ -303,6 +308,7 @@ fn holds(by: &Index, object: &Object) -> bool {
         | (Index::Conflicts, Object::Conflict(_))
         | (Index::Answers, Object::Answer(_))
         | (Index::Networks, Object::Network(_))
+        | (Index::Templates, Object::Template(_))
         | (Index::Workflows, Object::Workflow(_)) => true,
         _ => false,
     }

@@ -8,7 +8,8 @@ use super::Bed;
 use super::agree::{World, agree, same};
 use super::naive::Naive;
 use super::samples::{
-    answer, at, conflict, event, lease, mac, machine, machine_id, network, setting, text, workflow,
+    answer, at, conflict, event, lease, mac, machine, machine_id, network, setting, template, text,
+    workflow,
 };
 use super::wait;
 use crate::model::{Anchor, State, StateKind, Subject};
@@ -61,10 +62,10 @@ fn looks() -> impl Strategy<Value = Look> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let draft = (
-        vec((0u8..20, 0u8..8), 0..3),
+        vec((0u8..22, 0u8..8), 0..3),
         vec((0u8..6, 0u8..8), 0..2),
-        vec((0u8..20, proptest::option::weighted(0.75, looks())), 0..5),
-        vec((0u8..20, any::<u8>(), proptest::bool::weighted(0.3)), 0..4),
+        vec((0u8..22, proptest::option::weighted(0.75, looks())), 0..5),
+        vec((0u8..22, any::<u8>(), proptest::bool::weighted(0.3)), 0..4),
     )
         .prop_map(|(versions, free, changes, events)| {
             Step::Commit(Draft {
@@ -84,7 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// The object that number `number` of twenty stands for.
+/// The object that number `number` of twenty-two stands for.
 fn object(number: u8, look: &Look) -> Object {
     match number {
         0..6 => {
@@ -117,7 +118,8 @@ fn object(number: u8, look: &Look) -> Object {
         11..13 => answer(&format!("ada {number}"), &format!("{look:?}")),
         13..15 => network(if number == 13 { "eth0" } else { "eth0.7" }, look.cards),
         15 => lease("eth0.7", 9, look.cards.into()),
-        18.. => workflow(number, look.name.into(), look.state % 2 == 0),
+        18..20 => template("debian-13", number, look.cards),
+        20.. => workflow(number, look.name.into(), look.state % 2 == 0),
         // Ten sorts behind nine as a number, and before it as text.
         _ => lease("eth0", u32::from(number) - 7, look.cards.into()),
     }
@@ -154,6 +156,7 @@ fn subject(number: u8) -> Subject {
         Key::Setting(key) => Subject::Setting(key),
         Key::Conflict(id) => Subject::Conflict(id),
         Key::Network(link) => Subject::Network(link),
+        Key::Template(name) => Subject::Template(name),
         Key::Workflow(id) => Subject::Workflow(id),
         Key::Answer(_) | Key::Lease(..) => Subject::Appliance,
     }
@@ -162,7 +165,7 @@ fn subject(number: u8) -> Subject {
 impl Draft {
     fn commit(&self, naive: &Naive) -> Commit {
         let expected = |(number, off): &(u8, u8)| {
-            let key = key(*number % 20);
+            let key = key(*number % 22);
             let there = naive.get(&key).map_or(0, |stored| stored.version);
             // Mostly right, so that many commits pass.
             Expect::Version(key, there + u64::from(*off == 7))

@@ -12,7 +12,7 @@ use crate::model::workflow::{self, Blueprint, Limits, Snapshot, Step};
 use crate::model::{
     Actor, Conflict, ConflictId, CorrelationId, Evidence, FieldChange, Lease, MacAddr, Machine,
     MachineId, MemorableName, Network, NicEvidence, NicKind, RequestId, Setting, Source, State,
-    Subject, What, Workflow, WorkflowId,
+    Subject, TemplateFile, What, Workflow, WorkflowId,
 };
 use crate::store::{Answer, Change, Commit, NewEvent, Object};
 
@@ -168,6 +168,17 @@ pub fn lease(link: &str, address: u32, seconds: i64) -> Object {
                 hostname: Some(format!("node{address}")),
             },
             until: at(seconds),
+        }
+        .into(),
+    )
+}
+
+/// A template of a person's own with another content in each revision.
+pub fn template(name: &str, number: u8, revision: u8) -> Object {
+    Object::Template(
+        TemplateFile {
+            name: text(&format!("{name}-{number}")),
+            source: format!("# {revision}\n"),
         }
         .into(),
     )

@@ -22,12 +22,8 @@ impl From<&Subject> for SubjectKey {
         let (kind, bytes) = match subject {
             Subject::Machine(id) => (1, *id.0.as_bytes()),
             Subject::Conflict(id) => (2, *id.0.as_bytes()),
-            Subject::Setting(setting) => {
-                let digest = Sha256::digest(setting.as_str());
-                let mut half = [0; 16];
-                half.copy_from_slice(&digest[..16]);
-                (3, half)
-            }
+            Subject::Setting(setting) => (3, half(setting.as_str())),
+            Subject::Template(name) => (7, half(name.as_str())),
             Subject::Appliance => (4, [0; 16]),
             Subject::Network(link) => {
                 // A name has no NUL, so the rest tells no two apart.
@@ -41,6 +37,14 @@ impl From<&Subject> for SubjectKey {
         key[1..].copy_from_slice(&bytes);
         Self(key)
     }
+}
+
+/// Half of a name's hash.
+fn half(name: &str) -> [u8; 16] {
+    let digest = Sha256::digest(name);
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
 }
 
 /// Events strictly between two places.

@@ -24,6 +24,7 @@ pub(super) fn key_bytes(key: &Key) -> Vec<u8> {
         Key::Setting(key) => (b's', key.as_str().as_bytes()),
         Key::Answer(scope) => (b'a', scope.as_bytes()),
         Key::Network(link) => (b'n', link.as_str().as_bytes()),
+        Key::Template(name) => (b't', name.as_str().as_bytes()),
         Key::Lease(link, address) => {
             return [&b"l"[..], link.as_str().as_bytes(), &address.octets()].concat();
         }
@@ -49,6 +50,11 @@ pub(super) fn parse_key(bytes: &[u8]) -> Result<Key, String> {
         ),
         b'a' => Key::Answer(text()?.into()),
         b'n' => Key::Network(link(id)?),
+        b't' => Key::Template(
+            text()?
+                .parse()
+                .map_err(|e: crate::model::FieldError| e.reason)?,
+        ),
         b'l' => {
             let (name, address) = id.split_last_chunk::<4>().ok_or("it has no address")?;
             Key::Lease(link(name)?, Ipv4Addr::from(*address))

@@ -155,12 +155,13 @@ fn version_fault(
         Subject::Setting(key) => Key::Setting(key.clone()),
         Subject::Conflict(id) => Key::Conflict(*id),
         Subject::Network(link) => Key::Network(link.clone()),
+        Subject::Template(name) => Key::Template(name.clone()),
         Subject::Workflow(id) => Key::Workflow(*id),
         Subject::Appliance => return None,
     };
     let version = event.subject_version;
     let place = event.cursor;
-    let kept = matches!(key, Key::Setting(_) | Key::Network(_));
+    let kept = matches!(key, Key::Setting(_) | Key::Network(_) | Key::Template(_));
     if kept
         && told
             .get(&event.subject)

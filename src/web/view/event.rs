@@ -79,6 +79,7 @@ fn subject(subject: &Subject) -> (&'static str, Option<String>) {
         Subject::Setting(key) => ("setting", Some(key.to_string())),
         Subject::Conflict(id) => ("conflict", Some(id.to_string())),
         Subject::Network(link) => ("network", Some(link.to_string())),
+        Subject::Template(name) => ("template", Some(name.to_string())),
         Subject::Workflow(id) => ("workflow", Some(id.to_string())),
         Subject::Appliance => ("appliance", None),
     }
@@ -139,6 +140,8 @@ pub fn line(event: &Event, name: Option<&str>) -> String {
         }
         What::ConflictSettled { how } => format!("a conflict was settled: {how}"),
         What::CalledHome { diff } => format!("{name} called home: {}", changes(diff)),
+        What::TemplateSaved { name, .. } => format!("template {name} was saved"),
+        What::TemplateDeleted { name } => format!("template {name} was deleted"),
         What::SettingChanged { diff } => format!("setting {}", changes(diff)),
         What::ImageChanged { name, how } => format!("image {name}: {how}"),
         What::Trimmed { removed, .. } => format!("{removed} old events were removed"),
