@@ -24,7 +24,11 @@ pub(super) fn read(text: &str, dialect: Dialect, errors: &mut Vec<TemplateError>
         errors.push(TemplateError::new(start, message));
         return None;
     }
-    let masked = match mask::mask(text) {
+    let masked = match dialect {
+        Dialect::None => Ok(text.to_owned()),
+        Dialect::Own | Dialect::Go => mask::mask(text),
+    };
+    let masked = match masked {
         Ok(masked) => masked,
         Err(at) => {
             let message =
@@ -192,25 +196,26 @@ impl<'a> Builder<'a> {
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, at: Spot) -> Scalar {
-        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        let parts = mask::parts(text);
         let plain = style == ScalarStyle::Plain;
-        if parts.is_none() || self.dialect == Dialect::None {
-            let text = mask::unmask(text);
-            return Scalar {
-                text,
-                plain,
-                parts: Vec::new(),
-            };
+        let whole = |text: String| Scalar {
+            text,
+            plain,
+            parts: Vec::new(),
+        };
+        if self.dialect == Dialect::None {
+            return whole(text.to_owned());
         }
+        let Some(parts) = mask::parts(text) else {
+            return whole(text.to_owned());
+        };
         let mut from = at;
         let mut filled = Vec::new();
-        for part in parts.unwrap_or_default() {
+        for part in parts {
             match part {
                 mask::Part::Text(text) => filled.push(Part::Text(text)),
                 mask::Part::Hole(masked) => {
-                    from = self.find(&masked, from, block);
-                    let source = mask::inside(&masked);
+                    from = self.find(&masked, from);
+                    let source = unescaped(&mask::inside(&masked), style);
                     match self.dialect.read(&source, from) {
                         Ok(hole) => filled.push(Part::Hole(hole)),
                         Err(message) => self.errors.push(TemplateError::new(from, message)),
@@ -228,7 +233,7 @@ impl<'a> Builder<'a> {
 
     /// Where a variable stands: the next place in the source that reads like it. (A text may be folded, so that its
     /// lines are not those of the source; a masked variable never is.)
-    fn find(&self, masked: &str, from: Spot, _block: bool) -> Spot {
+    fn find(&self, masked: &str, from: Spot) -> Spot {
         for (index, line) in self.lines.iter().enumerate().skip(from.line - 1) {
             let skip = if index + 1 == from.line {
                 from.column - 1
@@ -244,6 +249,15 @@ impl<'a> Builder<'a> {
             }
         }
         from
+    }
+}
+
+/// Quotes inside a variable, as the quotes around it want them written.
+fn unescaped(source: &str, style: ScalarStyle) -> String {
+    match style {
+        ScalarStyle::DoubleQuoted => source.replace("\\\"", "\""),
+        ScalarStyle::SingleQuoted => source.replace("''", "'"),
+        _ => source.to_owned(),
     }
 }
 
