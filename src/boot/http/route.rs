@@ -54,7 +54,7 @@ pub async fn route(
     }
     if let Some(name) = path.strip_prefix(PATH.trim_start_matches('/')) {
         let opened = plane.files.environments().open(name);
-        return answered(request, path, opened);
+        return sent(request, path, opened);
     }
     if let Some(mac) = path.strip_prefix("ipxe/machine/") {
         return machine(plane, request, mac, peer, local).await.into();
@@ -68,10 +68,10 @@ pub async fn route(
 }
 
 fn file(plane: &Plane, request: &Request, name: &str, local: SocketAddr) -> Routed {
-    answered(request, name, plane.files.open(name, local))
+    sent(request, name, plane.files.open(name, local))
 }
 
-fn answered(request: &Request, name: &str, opened: Result<Opened, Missing>) -> Routed {
+fn sent(request: &Request, name: &str, opened: Result<Opened, Missing>) -> Routed {
     let answer = match opened {
         Ok(opened) => selected(request, name, opened),
         Err(missing) => Answer::text(status(&missing), missing.to_string()),
