@@ -19,6 +19,7 @@ pub mod image;
 pub mod mac;
 pub mod machine;
 pub mod names;
+pub mod naming;
 #[cfg(feature = "server")]
 pub mod nearest;
 pub mod network;
@@ -51,6 +52,7 @@ pub use image::{ImageChange, ImageName, ImageShelf, KnownImage, SourceUrl};
 pub use mac::MacAddr;
 pub use machine::{Config, Hardware, Lock, Machine, Metadata, Observed, Source, Status};
 pub use names::MemorableName;
+pub use naming::NamingRule;
 pub use network::{Lease, LinkName, Network, NetworkConfig, NetworkPatch};
 pub use setting::{Mode, Setting, SettingKey};
 pub use sighting::Sighting;

@@ -9,12 +9,14 @@
 //! however many, keep no machine from booting.
 //!
 //! - [`request`], [`target`]: bytes become a request. - [`select`]: conditions and ranges. - [`answer`]: status, head and
-//!   body. - `route`: what there is. - `images`: those of the cache. - `seats`: who may sit. - `connection`: one client, from its first byte to its
+//!   body. - `route`: what there is. - `images`: those of the cache. - `pages`: those
+//!   of the machine that asks. - `seats`: who may sit. - `connection`: one client, from its first byte to its
 //!   last. - `send`: bytes to a socket.
 
 pub mod answer;
 mod connection;
 mod images;
+mod pages;
 pub mod request;
 mod route;
 mod seats;
@@ -41,6 +43,7 @@ use crate::model::MacAddr;
 use crate::model::boot::{Decision, Platform};
 use crate::model::trace::Mark;
 
+pub use pages::{PageAsk, Pages};
 use seats::Seats;
 
 /// As long as transfers may go on after the stop: enough for scripts and loaders; a kernel is fetched again. Less than
@@ -119,6 +122,7 @@ pub struct Plane {
     seats: Arc<Seats>,
     /// Served below `/images/`, where there is a cache.
     images: Option<Cache>,
+    pages: Option<Box<dyn Pages>>,
 }
 
 impl fmt::Debug for Plane {
@@ -144,7 +148,15 @@ impl Plane {
             clock,
             seats: Arc::default(),
             images: None,
+            pages: None,
         }
+    }
+
+    /// Serves pages of each machine's own as well.
+    #[must_use]
+    pub fn with_pages(mut self, pages: Box<dyn Pages>) -> Self {
+        self.pages = Some(pages);
+        self
     }
 
     /// Serves the images of this cache as well.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::model::{
     Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, ImageChange, ImageName,
     LinkName, LoaderChoice, MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId,
-    Rung, SettingKey, Tag, WorkflowId, identity::OsMachineId, machine::Source, network::Held,
-    trace::Step, workflow,
+    Rung, SettingKey, Tag, WorkflowId, identity::OsMachineId, machine::Source, naming::Named,
+    network::Held, trace::Step, workflow,
 };
 
 use super::policy::Permission;
@@ -93,6 +93,11 @@ pub enum Command {
         machine: MachineId,
         macs: BTreeSet<MacAddr>,
         uuid: bool,
+    },
+    /// The reverse DNS has a name for a machine that was just registered.
+    NameMachine {
+        machine: MachineId,
+        named: Named,
     },
     /// A person lets a machine in that was seen on the wire.
     Approve {
@@ -180,7 +185,7 @@ pub enum Command {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 36] = [
+    pub const NAMES: [&str; 37] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -192,6 +197,7 @@ impl Command {
         "machine.delete",
         "machine.merge",
         "machine.split",
+        "machine.name",
         "machine.approve",
         "machine.boot_once",
         "machine.take_boot",
@@ -233,6 +239,7 @@ impl Command {
             Self::DeleteMachine { .. } => "machine.delete",
             Self::MergeMachines { .. } => "machine.merge",
             Self::SplitMachine { .. } => "machine.split",
+            Self::NameMachine { .. } => "machine.name",
             Self::Approve { .. } => "machine.approve",
             Self::BootOnce { .. } => "machine.boot_once",
             Self::TakeBoot { .. } => "machine.take_boot",
@@ -288,6 +295,7 @@ impl Command {
             Self::ChangeImage { .. } => Permission::ChangeImages,
             Self::PutTemplate { .. } | Self::DeleteTemplate { .. } => Permission::ChangeTemplates,
             Self::CheckIn { .. }
+            | Self::NameMachine { .. }
             | Self::TakeBoot { .. }
             | Self::NoteBoot { .. }
             | Self::HoldAddress { .. }

@@ -22,6 +22,7 @@ mod conflicts;
 pub(super) mod delete;
 pub(super) mod lock;
 pub(super) mod merge;
+pub(super) mod name;
 pub(super) mod set;
 pub(super) mod split;
 pub(super) mod tag;

@@ -182,6 +182,7 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
             macs,
             uuid,
         } => machines::split::plan(view, *machine, macs, *uuid),
+        Command::NameMachine { machine, named } => machines::name::plan(view, *machine, named),
         Command::Approve { mac } => machines::approve::plan(view, *mac),
         Command::BootOnce { machine, once } => machines::boot::once(view, *machine, once.as_ref()),
         Command::TakeBoot {

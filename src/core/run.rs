@@ -211,6 +211,7 @@ impl Core {
             | Command::ApplyMachine { machine, .. }
             | Command::DiscardMachine { machine }
             | Command::TagMachine { machine, .. }
+            | Command::NameMachine { machine, .. }
             | Command::LockMachine { machine, .. }
             | Command::UnlockMachine { machine }
             | Command::DeleteMachine { machine }

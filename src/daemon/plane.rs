@@ -3,6 +3,7 @@
 
 mod adviser;
 mod doors;
+mod naming;
 mod orders;
 mod reception;
 mod register;
@@ -49,6 +50,7 @@ pub(super) async fn serve(
     let machines =
         Machines::build(&config, &core, images).map_err(|failure| failure.to_string())?;
     let (told, addresses) = watch::channel(Addresses::new());
+    let naming = naming::run(core.clone(), machines.peers.clone(), stop.clone());
     let setting = wire::Setting {
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         wanted: config.net.links.clone(),
@@ -60,7 +62,7 @@ pub(super) async fn serve(
         core,
     };
     let doors = doors::keep(machines.doors, addresses, stop.clone());
-    let (wire, ()) = tokio::join!(wire::run(setting, stop), doors);
+    let (wire, (), ()) = tokio::join!(wire::run(setting, stop), doors, naming);
     wire
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::defaults::{Defaults, Locale, PasswordHash, SshKey, TimeServer, TimeZone, UserName};
 use super::field::{FieldError, OsChoice, quoted, readable, text_field};
+use super::naming::NamingRule;
 
 /// A key of the table [`SETTINGS`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +42,10 @@ pub enum SettingKind {
     Text(usize),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The address of a name server; empty where there is none.
+    NamingDns,
+    /// A [`NamingRule`]; empty where there is none.
+    NamingRule,
     /// One of the [`Defaults`]; empty where there is none.
     Default(DefaultKind),
 }
@@ -136,6 +141,20 @@ pub const SETTINGS: &[SettingSpec] = &[
         default: "100000",
         example: "50000",
         help: "as many events as are kept beside the audit log",
+    },
+    SettingSpec {
+        key: "naming.dns",
+        kind: SettingKind::NamingDns,
+        default: "",
+        example: "192.0.2.53",
+        help: "who is asked for the names of new machines; empty asks this machine's own name servers",
+    },
+    SettingSpec {
+        key: "naming.rule",
+        kind: SettingKind::NamingRule,
+        default: "",
+        example: "{role}{number}.{rack}.*",
+        help: "what the parts of a new machine's name in the reverse DNS mean; empty asks for none",
     },
     SettingSpec {
         key: "provision.at_once",
@@ -269,6 +288,8 @@ impl Setting {
             SettingKind::Number(low, high) => number(spec, value, low, high)?,
             SettingKind::Text(max) => readable(spec.key, value, max, spec.example)?.into(),
             SettingKind::Word(words) => word(spec, value, words)?,
+            SettingKind::NamingDns => optional::<NameServer>(spec, value)?,
+            SettingKind::NamingRule => optional::<NamingRule>(spec, value)?,
             SettingKind::Default(kind) => default(kind, value).map_err(|error| FieldError {
                 field: spec.key.into(),
                 ..error
@@ -297,6 +318,19 @@ fn word(spec: &SettingSpec, text: &str, words: &[&str]) -> Result<String, FieldE
     }
     let reason = format!("{} is none of {}", quoted(text), words.join(", "));
     Err(FieldError::new(spec.key, reason, spec.example))
+}
+
+fn optional<T>(spec: &SettingSpec, text: &str) -> Result<String, FieldError>
+where
+    T: FromStr<Err = FieldError> + Into<String>,
+{
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    one::<T>(text.trim()).map_err(|error| FieldError {
+        field: spec.key.into(),
+        ..error
+    })
 }
 
 fn default(kind: DefaultKind, text: &str) -> Result<String, FieldError> {

@@ -61,6 +61,17 @@ impl Peers {
         }
     }
 
+    /// The address that this card was heard at last.
+    pub fn address_of(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = known.order.values().rev();
+        let own = |address: &&Ipv4Addr| {
+            let peer = known.by_address.get(*address);
+            peer.is_some_and(|(_, peer)| peer.mac == mac)
+        };
+        newest.find(own).copied()
+    }
+
     pub fn at(&self, address: Ipv4Addr) -> Option<Peer> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.by_address.get(&address).map(|(_, peer)| peer.clone())
@@ -83,6 +94,8 @@ mod tests {
         peers.heard(address, mac(1), &link);
         peers.heard(address, mac(2), &link);
         assert_eq!(peers.at(address).unwrap().mac, mac(2));
+        assert_eq!(peers.address_of(mac(2)), Some(address));
+        assert_eq!(peers.address_of(mac(1)), None);
         assert_eq!(peers.at(Ipv4Addr::new(192, 168, 77, 101)), None);
     }
 

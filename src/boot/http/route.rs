@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use uuid::Uuid;
 
 use super::answer::{Answer, Body, Entity, Status, TEXT, kind};
-use super::images;
 use super::request::{Method, Request};
 use super::select::{About, Selection, select};
 use super::target::Target;
 use super::{Ask, Plane, Told};
+use super::{images, pages};
 use crate::boot::files::{Content, Missing, Opened};
 use crate::boot::ipxe::{Guest, words};
 use crate::boot::loaders::{AUTOEXEC, ENTRY};
@@ -58,6 +58,9 @@ pub async fn route(
     }
     if let Some(mac) = path.strip_prefix("ipxe/machine/") {
         return machine(plane, request, mac, peer, local).await.into();
+    }
+    if pages::leads_here(path) {
+        return pages::page(plane, request, peer, local).await.into();
     }
     let line =
         "there is nothing here; boot files are below /boot/, and scripts begin at /ipxe/boot.ipxe";

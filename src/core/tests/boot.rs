@@ -343,3 +343,56 @@ async fn a_stranger_that_is_registered_takes_its_trace_along() {
     assert_eq!(traces.steps(mac(1), 0).len(), 2);
     assert_eq!(traces.held().0, 1);
 }
+
+fn named(host: &str, tags: &[&str]) -> crate::model::naming::Named {
+    crate::model::naming::Named {
+        hostname: host.parse().unwrap(),
+        tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_new_machine_is_named_once_and_never_over_a_persons_edit() {
+    let house = House::new();
+    let machine = house.add(1).await;
+    let name = |named| Command::NameMachine { machine, named };
+    let receipt = house
+        .system(name(named("web01", &["web", "rack2"])))
+        .await
+        .unwrap();
+    assert_eq!(fields(&receipt), ["hostname", "tags"]);
+    assert_eq!(
+        house
+            .machine(machine)
+            .config
+            .hostname
+            .as_ref()
+            .unwrap()
+            .as_str(),
+        "web01"
+    );
+    let again = house.system(name(named("db01", &[]))).await.unwrap();
+    assert!(again.events.is_empty(), "it has a name");
+    assert!(
+        house.run(name(named("db01", &[]))).await.is_err(),
+        "only the system names"
+    );
+
+    let edited = house.add(2).await;
+    let patch = serde_json::from_str(r#"{"hostname":"own"}"#).unwrap();
+    let set = Command::SetMachine {
+        machine: edited,
+        patch,
+        confirmed: false,
+    };
+    house.run(set).await.unwrap();
+    let machine = edited;
+    let late = house
+        .system(Command::NameMachine {
+            machine,
+            named: named("web02", &[]),
+        })
+        .await
+        .unwrap();
+    assert!(late.events.is_empty(), "a person was first");
+}
