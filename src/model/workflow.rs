@@ -9,6 +9,7 @@ mod engine;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,10 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, quoted};
-use super::{Actor, MachineId, WorkflowId};
+use super::{Actor, DiskRule, MachineId, WorkflowId};
 
 pub use drawing::{diagram, table};
-pub use engine::{Input, Moved, Refused};
+pub use engine::{Input, Moved, Refused, Taking};
 
 /// As many steps as a workflow may have.
 pub const MAX_STEPS: usize = 100;
@@ -36,6 +37,9 @@ pub struct Workflow {
     /// What people called the machine when it was asked for.
     pub name: String,
     pub template: Snapshot,
+    /// What was given for the template's parameters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     pub by: Actor,
     pub created_at: Timestamp,
     /// The generation of the machine's desired state that it makes true.
@@ -58,6 +62,9 @@ pub struct Workflow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     pub steps: Vec<Step>,
+    /// The disks that its rules pointed at when its first agent took it; later agents write to the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<ChosenDisk>,
     /// What the installed system proves itself with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<HomeKey>,
@@ -82,6 +89,16 @@ pub struct Limits {
     pub steps: u64,
     /// For the installed system to call home after them.
     pub home: u64,
+}
+
+/// What a rule for disks came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenDisk {
+    pub rule: DiskRule,
+    /// The rule that finds this very disk again.
+    pub pinned: DiskRule,
+    /// As people tell it from others.
+    pub name: String,
 }
 
 /// SHA-256 of the secret that the installed system was given, in hexadecimal.
@@ -142,6 +159,11 @@ impl Step {
     /// Whether the agent's own life ends with it.
     pub fn ends_agent(&self) -> bool {
         ["kexec", "poweroff", "reboot"].contains(&&*self.action)
+    }
+
+    /// Whether the distribution's own installer does it, and no agent.
+    pub fn is_installer(&self) -> bool {
+        self.action == "installer"
     }
 
     fn is_done(&self) -> bool {
@@ -254,10 +276,23 @@ impl FromStr for State {
     }
 }
 
+/// What a machine boots for a workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// What it would boot without one.
+    Nothing,
+    Agent,
+    /// The distribution's own installer.
+    Installer,
+    /// The system that was written.
+    Disk,
+}
+
 /// What a new one is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blueprint {
     pub template: Snapshot,
+    pub params: BTreeMap<String, String>,
     pub steps: Vec<Step>,
     /// Seconds that all steps may take together, where the template says.
     pub timeout_seconds: Option<u64>,
@@ -276,9 +311,25 @@ impl Workflow {
         self.state.is_active()
     }
 
-    /// Whether its machine has to boot the agent: while it waits for the disk's system, the disk has to be booted.
-    pub const fn wants_agent(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Running)
+    /// What its machine has to boot from the network.
+    pub fn wants(&self) -> Wants {
+        let step = self.current().and_then(|at| self.steps.get(at));
+        match (self.state, step) {
+            (State::Waiting | State::Running, Some(step)) if step.is_installer() => {
+                match step.status {
+                    StepStatus::Running => Wants::Disk,
+                    _ => Wants::Installer,
+                }
+            }
+            (State::Waiting | State::Running, _) => Wants::Agent,
+            (State::WaitingHome, _) => Wants::Disk,
+            _ => Wants::Nothing,
+        }
+    }
+
+    /// Whether its machine has to boot the agent.
+    pub fn wants_agent(&self) -> bool {
+        self.wants() == Wants::Agent
     }
 
     /// The first step that is not done.
@@ -293,15 +344,20 @@ impl Workflow {
         named.or(number).filter(|at| *at < self.steps.len())
     }
 
-    /// Whether its last step is one after which an installed system reports.
+    /// Whether an installed system is to report at its end.
     pub fn calls_home(&self) -> bool {
-        self.steps.iter().any(|step| step.action == "call_home")
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.action == "call_home" || step.is_installer())
     }
 
-    /// Whether the secret that it gave away is on the disk: no later agent gives another one.
+    /// Whether the secret that it gave away may be on the disk: no later agent gives another one.
     pub fn home_written(&self) -> bool {
         let mut steps = self.steps.iter();
-        steps.any(|step| step.action == "call_home" && step.is_done())
+        steps.any(|step| match step.status {
+            StepStatus::Done => step.action == "call_home" || step.is_installer(),
+            StepStatus::Running => step.is_installer(),
+            StepStatus::Pending | StepStatus::Failed => false,
+        })
     }
 
     /// How long its steps took, or have been taking.

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::HomeCall;
 use crate::model::agent::{Progress, Report, StepNews};
 use crate::model::machine::WorkflowResult;
-use crate::model::workflow::{Blueprint, Input, Snapshot, State, Step};
+use crate::model::workflow::{Blueprint, Input, Snapshot, State, Step, Taking};
 use crate::model::{StateKind, Workflow, WorkflowId};
 
 const HASH: &str = "5ec2e7";
@@ -20,6 +20,7 @@ fn blueprint() -> Blueprint {
             name: "debian-13".into(),
             source: "kind: Template".into(),
         },
+        params: std::collections::BTreeMap::new(),
         steps: steps
             .iter()
             .map(|(name, action, seconds)| Step::new(*name, *action, *seconds))
@@ -72,15 +73,11 @@ impl House {
 
     async fn take(&self, id: WorkflowId) -> Result<Receipt, Refusal> {
         let attempt = self.workflow(id).attempt + 1;
-        let secret_hash = Some(HASH.to_owned());
-        self.advance(
-            id,
-            Input::AgentTook {
-                attempt,
-                secret_hash,
-            },
-        )
-        .await
+        let taking = Taking {
+            secret_hash: Some(HASH.to_owned()),
+            ..Taking::default()
+        };
+        self.advance(id, Input::AgentTook { attempt, taking }).await
     }
 
     /// What the agent of the last attempt tells; whether it is to go on.

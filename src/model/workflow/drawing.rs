@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Input, Limits, Moved, Snapshot, State, Step, Workflow};
+use super::{Input, Limits, Moved, Snapshot, State, Step, Taking, Workflow};
 use crate::model::{Actor, MachineId, WorkflowId};
 
 /// What leads from one state to another, in a person's words.
@@ -65,7 +65,10 @@ fn inputs(workflow: &Workflow) -> Vec<(&'static str, Input, i64)> {
     let step = workflow.current().unwrap_or(0);
     let take = Input::AgentTook {
         attempt: attempt + 1,
-        secret_hash: Some("00".into()),
+        taking: Taking {
+            secret_hash: Some("00".into()),
+            ..Taking::default()
+        },
     };
     let done = Input::StepDone {
         attempt,
@@ -99,6 +102,7 @@ pub(super) fn sample(calls_home: bool) -> Workflow {
             name: String::new(),
             source: String::new(),
         },
+        params: std::collections::BTreeMap::new(),
         by: Actor::system(""),
         created_at: at,
         generation: 1,
@@ -118,6 +122,7 @@ pub(super) fn sample(calls_home: bool) -> Workflow {
             Step::new(action, action, 1),
             Step::new("reboot", "reboot", 1),
         ],
+        disks: Vec::new(),
         home: None,
         error: None,
     }

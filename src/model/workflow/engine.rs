@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Blueprint, HomeKey, Limits, MAX_MESSAGE, MAX_STEP_ATTEMPTS, State, Step, StepStatus, Workflow,
+    Blueprint, ChosenDisk, HomeKey, Limits, MAX_MESSAGE, MAX_STEP_ATTEMPTS, State, Step,
+    StepStatus, Workflow,
 };
 use crate::model::{Actor, Machine, WorkflowId};
 
@@ -17,10 +18,10 @@ const SILENCE: i64 = 600;
 pub enum Input {
     /// It is its turn.
     Slot,
-    /// An agent is given the work, with a secret of this hash for the system that it installs.
+    /// An agent is given the work.
     AgentTook {
         attempt: u32,
-        secret_hash: Option<String>,
+        taking: Taking,
     },
     StepStarted {
         attempt: u32,
@@ -52,6 +53,16 @@ pub enum Input {
     Retry {
         from: Option<usize>,
     },
+}
+
+/// What the work came to when an agent was given it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taking {
+    /// SHA-256 of the secret for the system that is installed.
+    pub secret_hash: Option<String>,
+    /// The steps for this very machine: a template may leave some out. None stands for those that there are.
+    pub steps: Vec<(String, String, u64)>,
+    pub disks: Vec<ChosenDisk>,
 }
 
 /// Something that changed.
@@ -110,6 +121,7 @@ impl Workflow {
             machine: machine.id,
             name: machine.name().to_owned(),
             template: blueprint.template,
+            params: blueprint.params,
             by,
             created_at: now,
             generation: machine.config.generation,
@@ -125,6 +137,7 @@ impl Workflow {
             started_at: None,
             ended_at: None,
             steps: blueprint.steps,
+            disks: Vec::new(),
             home: None,
             error: None,
         }
@@ -146,10 +159,7 @@ impl Workflow {
         }
         match input {
             Input::Slot => self.slot(now),
-            Input::AgentTook {
-                attempt,
-                secret_hash,
-            } => self.take(now, attempt, secret_hash),
+            Input::AgentTook { attempt, taking } => self.take(now, attempt, taking),
             Input::StepStarted { attempt, step } => {
                 self.at_work(attempt, step)?;
                 Ok(self.start(now, step))
@@ -271,7 +281,7 @@ impl Workflow {
         Ok(vec![self.go(now, State::Waiting)])
     }
 
-    fn take(&mut self, now: Timestamp, attempt: u32, secret_hash: Option<String>) -> Outcome {
+    fn take(&mut self, now: Timestamp, attempt: u32, taking: Taking) -> Outcome {
         match self.state {
             State::Waiting | State::Running => {}
             State::Queued => return Err(self.not_now("it is not its turn yet")),
@@ -303,9 +313,22 @@ impl Workflow {
                 self.steps[at].status = StepStatus::Pending;
             }
         }
+        if !self.fit(&taking.steps) {
+            let why =
+                "its template gives other steps for this machine now than those that are done";
+            moved.extend(self.end(now, State::Failed, why.to_owned()));
+            return Ok(moved);
+        }
         self.attempt = attempt;
+        for chosen in taking.disks {
+            if !self.disks.iter().any(|known| known.rule == chosen.rule) {
+                self.disks.push(chosen);
+            }
+        }
         if !self.home_written() {
-            self.home = secret_hash.map(|secret_hash| HomeKey { secret_hash });
+            self.home = taking
+                .secret_hash
+                .map(|secret_hash| HomeKey { secret_hash });
         }
         self.started_at.get_or_insert(now);
         moved.push(Moved::Taken { attempt });
@@ -313,6 +336,28 @@ impl Workflow {
             moved.push(self.go(now, State::Running));
         }
         Ok(moved)
+    }
+
+    /// Takes over the steps that are not done yet; those that are have to be the same.
+    fn fit(&mut self, steps: &[(String, String, u64)]) -> bool {
+        if steps.is_empty() {
+            return true;
+        }
+        let done = self.current().unwrap_or(self.steps.len());
+        let fits = |(old, (name, action, _)): (&Step, &(String, String, u64))| {
+            old.name == *name && old.action == *action
+        };
+        if steps.len() < done || !self.steps[..done].iter().zip(steps).all(fits) {
+            return false;
+        }
+        let old = self.steps.split_off(done);
+        for (name, action, seconds) in &steps[done..] {
+            let mut step = Step::new(name, action, *seconds);
+            let known = old.iter().find(|old| old.name == *name);
+            step.attempts = known.map_or(0, |known| known.attempts);
+            self.steps.push(step);
+        }
+        true
     }
 
     /// Whether an agent began the step and told of no end.
@@ -385,7 +430,8 @@ impl Workflow {
         if self.state == State::Running
             && let Some(at) = self.current()
         {
-            let last = at + 1 == self.steps.len() && self.steps[at].ends_agent();
+            let leaves = self.steps[at].ends_agent() || self.steps[at].is_installer();
+            let last = at + 1 == self.steps.len() && leaves;
             if !last || !self.home_written() {
                 return Err(self.not_now("its system is not whole yet"));
             }

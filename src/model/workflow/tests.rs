@@ -39,7 +39,10 @@ fn at(seconds: i64) -> Timestamp {
 fn took(attempt: u32) -> Input {
     Input::AgentTook {
         attempt,
-        secret_hash: Some(format!("hash {attempt}")),
+        taking: Taking {
+            secret_hash: Some(format!("hash {attempt}")),
+            ..Taking::default()
+        },
     }
 }
 
@@ -217,6 +220,47 @@ fn a_failed_step_ends_it_with_the_agents_own_words() {
     assert_eq!(workflow.error.as_deref(), Some("write: no such disk"));
     let over = workflow.handle(at(21), done(1, 1)).unwrap_err();
     assert!(over.to_string().contains("no such disk"), "{over}");
+}
+
+#[test]
+fn an_installer_is_booted_once_and_proves_itself_by_a_call() {
+    let mut workflow = workflow(&[("install", "installer", 3600)]);
+    workflow.handle(at(0), Input::Slot).unwrap();
+    assert_eq!(workflow.wants(), Wants::Installer);
+    workflow.handle(at(1), took(1)).unwrap();
+    workflow.handle(at(2), started(1, 0)).unwrap();
+    assert_eq!(workflow.wants(), Wants::Disk);
+    workflow.handle(at(900), Input::HomeCalled).unwrap();
+    assert_eq!(workflow.state, State::Success);
+}
+
+#[test]
+fn an_agent_brings_the_steps_for_its_machine() {
+    let named = |names: &[&str]| {
+        let names = names.iter();
+        let steps = names.map(|name| ((*name).to_owned(), "image2disk".to_owned(), 60));
+        steps.collect::<Vec<_>>()
+    };
+    let take = |attempt, names: &[&str]| Input::AgentTook {
+        attempt,
+        taking: Taking {
+            steps: named(names),
+            ..Taking::default()
+        },
+    };
+    let mut workflow = installation();
+    workflow.handle(at(0), Input::Slot).unwrap();
+    workflow.handle(at(1), take(1, &["write", "grow"])).unwrap();
+    assert_eq!(workflow.steps.len(), 2);
+    workflow.handle(at(2), done(1, 0)).unwrap();
+    workflow
+        .handle(at(3), take(2, &["write", "other"]))
+        .unwrap();
+    assert_eq!(workflow.steps[1].name, "other");
+    workflow
+        .handle(at(4), take(3, &["erase", "other"]))
+        .unwrap();
+    assert_eq!(workflow.state, State::Failed);
 }
 
 #[test]

@@ -193,6 +193,7 @@ pub fn workflow(number: u8, of: u32, active: bool) -> Object {
             name: "debian-13".into(),
             source: "kind: Template".into(),
         },
+        params: std::collections::BTreeMap::new(),
         steps: vec![step],
         timeout_seconds: None,
     };
