@@ -21,6 +21,12 @@
 //! | `POST /api/v1/machines/{machine}/boot-once` with [`BootOnce`], `DELETE` | [`Receipt`] |
 //! | `PUT /api/v1/machines/{machine}/loader` with [`SetLoader`] | [`Receipt`] |
 //! | `GET /api/v1/machines/{machine}/trace?after` | [`Trace`] |
+//! | `POST /api/v1/machines/{machine}/reimage?confirm` with [`Reimage`] | [`Receipt`] |
+//! | `GET /api/v1/workflows?machine&active&state&template&limit&cursor` | [`List`] of [`Workflow`] |
+//! | `GET /api/v1/workflows/{workflow}` (its id, or its machine) | [`Workflow`] |
+//! | `POST /api/v1/workflows/{workflow}/cancel` | [`Receipt`] |
+//! | `POST /api/v1/workflows/{workflow}/retry?confirm` with [`Retry`] | [`Receipt`] |
+//! | `GET /api/v1/workflow-stats` | [`WorkflowStats`] |
 //! | `GET /api/v1/networks`, `GET /api/v1/networks/{link}` | [`List`] of [`Network`], [`Network`] |
 //! | `PATCH /api/v1/networks/{link}` with [`SetNetwork`] | [`Receipt`] |
 //! | `GET /api/v1/floating-ips` | [`List`] of [`FloatingIp`] |
@@ -57,6 +63,7 @@ pub mod machine;
 pub mod network;
 pub mod problem;
 pub mod receipt;
+pub mod workflow;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,6 +77,9 @@ pub use machine::{
 pub use network::{FloatingIp, Lease, Link, Network, Scan, SetNetwork, Sighting, WantFloatingIp};
 pub use problem::{Code, Problem};
 pub use receipt::{Change, NextStep, Receipt};
+pub use workflow::{
+    Reimage, Retry, Workflow, WorkflowProgress, WorkflowStats, WorkflowStep, WorkflowTally,
+};
 
 /// The version that stands in every path.
 pub const VERSION: u32 = 1;

@@ -2,7 +2,8 @@
 //!
 //! - [`args`]: what can be typed. - `client`, `target`, `sse`: the way to the daemon.
 //! - [`out`]: what is shown: tables, sections, receipts, JSON. - `failure`: what went wrong, and the exit code.
-//! - One file per group of commands: `machine`, `network`, `boot`, `image`, `events`, `settings`, `tags`, `status`, `doctor`,
+//! - One file per group of commands: `machine`, `network`, `boot`, `image`, `workflow`, `events`, `settings`, `tags`,
+//!   `status`, `doctor`,
 //!   `pages`, `bare`.
 //!
 //! It never looks behind the API. The one exception is `doctor`, which is told by [`doctor::Facts`] what the
@@ -30,6 +31,7 @@ mod status;
 mod tags;
 mod target;
 mod words;
+mod workflow;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -106,6 +108,8 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
         Some(Command::Net { command }) => network::net(command, &mut client()?, screen).await,
         Some(Command::Boot { command }) => boot::run(command, &mut client()?, screen).await,
         Some(Command::Image { command }) => image::run(command, &mut client()?, screen).await,
+        Some(Command::Reimage(args)) => workflow::reimage(args, &mut client()?, screen).await,
+        Some(Command::Workflow { command }) => workflow::run(command, &mut client()?, screen).await,
         Some(Command::Tags) => tags::run(&mut client()?, screen).await,
         Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
         Some(Command::Settings { command }) => {

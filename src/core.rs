@@ -49,7 +49,7 @@ pub use telemetry::Telemetry;
 pub use traces::Traces;
 pub use watch::Watch;
 pub use wire::WireBoard;
-pub use workflows::{Progresses, WorkflowFilter, WorkflowPage};
+pub use workflows::{Progresses, Tallies, WorkflowFilter, WorkflowPage};
 
 // What `events`, `watch` and a refusal speak of, for rooms that know the store through this one alone.
 pub use crate::store::{EventPage, EventQuery, StoreError};
@@ -68,6 +68,7 @@ struct Inner {
     traces: Traces,
     wire: WireBoard,
     progress: Progresses,
+    tallies: Tallies,
     registrations: rate::Registrations,
     meter: Meter,
     turns: run::Turns,
@@ -82,6 +83,7 @@ impl Core {
             traces: Traces::new(Arc::clone(&store)),
             wire: WireBoard::default(),
             progress: Progresses::default(),
+            tallies: Tallies::default(),
             registrations: rate::Registrations::default(),
             store,
             clock,
@@ -124,6 +126,11 @@ impl Core {
     /// What happens on the wire now.
     pub fn wire(&self) -> &WireBoard {
         &self.inner.wire
+    }
+
+    /// How workflows ended since the start, for metrics.
+    pub fn tallies(&self) -> &Tallies {
+        &self.inner.tallies
     }
 
     /// How far the steps are that are at work.

@@ -28,6 +28,7 @@ mod status;
 mod tags;
 mod view;
 mod watched;
+mod workflows;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use dragonfly::model::state;
+use dragonfly::model::{state, workflow};
 
 /// What `docs/states.md` has to be.
 fn states() -> String {
@@ -26,21 +26,44 @@ fn states() -> String {
     )
 }
 
-#[test]
-fn the_page_of_states_is_what_the_code_says() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/states.md");
-    let drawn = states();
+/// What stands in `docs/workflows.md` between its two marks.
+fn workflows(kept: &str) -> String {
+    let (begin, end) = ("<!-- drawn from here -->\n", "<!-- to here -->\n");
+    let head = kept.split(begin).next().unwrap_or_default();
+    let tail = kept.split(end).nth(1).unwrap_or_default();
+    format!(
+        "{head}{begin}\n```mermaid\n{}```\n\n{}\n{end}{tail}",
+        workflow::diagram(),
+        workflow::table()
+    )
+}
+
+/// Compares a page with what the code draws of it, or writes it.
+fn compare(page: &str, source: &str, draw: impl Fn(&str) -> String) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(page);
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let drawn = draw(&kept);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &drawn).unwrap();
+        return;
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
     let differs = kept.lines().zip(drawn.lines()).position(|(a, b)| a != b);
     let shorter = kept.lines().count().min(drawn.lines().count());
     assert!(
         kept == drawn,
-        "docs/states.md differs from src/model/state.rs from line {} on: run UPDATE_DOCS=1 cargo test --test docs",
+        "{page} differs from {source} from line {} on: run UPDATE_DOCS=1 cargo test --test docs",
         differs.unwrap_or(shorter) + 1
     );
+}
+
+#[test]
+fn the_page_of_states_is_what_the_code_says() {
+    compare("docs/states.md", "src/model/state.rs", |_| states());
+}
+
+#[test]
+fn the_page_of_workflows_draws_what_the_engine_does() {
+    compare("docs/workflows.md", "src/model/workflow/engine.rs", workflows);
 }
 
 /// Every `dragonfly …` line of a page's code blocks, without its comment.
@@ -63,9 +86,13 @@ fn commands(page: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_that_the_readme_tells_can_be_typed() {
-    let told = commands("README.md");
-    assert!(told.len() > 3, "the commands were not found");
+fn every_command_that_the_readme_and_the_page_of_workflows_tell_can_be_typed() {
+    let told = [commands("README.md"), commands("docs/workflows.md")];
+    assert!(
+        told.iter().all(|told| told.len() > 3),
+        "the commands were not found"
+    );
+    let told = told.into_iter().flatten();
     for words in told {
         let line = words.join(" ");
         let parsed = dragonfly::cli::args::parse(words.into_iter().map(Into::into));

@@ -15,6 +15,7 @@ pub mod local;
 pub mod machine;
 pub mod network;
 pub mod settings;
+pub mod workflow;
 
 use std::ffi::OsString;
 
@@ -28,6 +29,7 @@ pub use local::{Config, ConfigCommand, Demo, Doctor, Man, Server, Store, StoreCo
 pub use machine::MachineCommand;
 pub use network::{FloatingIpCommand, NetCommand, NetworkCommand};
 pub use settings::SettingsCommand;
+pub use workflow::WorkflowCommand;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -167,6 +169,18 @@ pub enum Command {
     Image {
         #[command(subcommand)]
         command: ImageCommand,
+    },
+    /// Install a machine anew
+    Reimage(workflow::Reimage),
+    /// See and steer what is done to machines, step by step
+    #[command(
+        visible_alias = "workflows",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    Workflow {
+        #[command(subcommand)]
+        command: WorkflowCommand,
     },
     /// List tags and how many machines carry each
     Tags,

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::out::Screen;
 use super::out::paper::{Paper, screen, screen_with};
 use super::status as status_page;
-use super::{boot, events, machine as machines, network as networks, settings, tags};
+use super::{boot, events, machine as machines, network as networks, settings, tags, workflow};
 
 /// Runs a line against a daemon.
 async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Failure> {
@@ -29,6 +29,8 @@ async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Fai
         Command::Settings { command } => {
             settings::run(command.unwrap_or_default(), client, screen).await
         }
+        Command::Workflow { command } => workflow::run(command, client, screen).await,
+        Command::Reimage(args) => workflow::reimage(args, client, screen).await,
         Command::Tags => tags::run(client, screen).await,
         Command::Status => status_page::run(client, screen).await,
         _ => unreachable!(),

@@ -257,7 +257,7 @@ async fn split(args: Split, client: &mut Client, screen: &mut Screen) -> Result<
 }
 
 /// Data is lost here: the person types the machine's name, or has said `--yes`.
-fn confirm_by_name(screen: &mut Screen, machine: &Machine, what: &str) -> Result<(), Failure> {
+pub fn confirm_by_name(screen: &mut Screen, machine: &Machine, what: &str) -> Result<(), Failure> {
     let name = clean(&machine.name).into_owned();
     if !screen.has_person() {
         return Err(

@@ -329,6 +329,8 @@ pub struct HomeCall {
     pub os: Option<String>,
     pub machine_id: Option<OsMachineId>,
     pub addresses: Vec<std::net::IpAddr>,
+    /// It can make the next boot one from the network.
+    pub netboot_once: bool,
 }
 
 /// How a person names a machine: by id, the beginning of an id, MAC, or any of its names.

@@ -166,6 +166,13 @@ impl Core {
                 self.seen().forget(mac);
             }
         }
+        if receipt
+            .events
+            .iter()
+            .any(|(_, name)| name == "workflow.ended")
+        {
+            self.tally(call);
+        }
         match (&call.command, &receipt.subject) {
             (Command::CheckIn { .. }, Subject::Machine(machine)) => self.telemetry().seen(*machine),
             (Command::DeleteMachine { machine }, _) => {
@@ -176,6 +183,20 @@ impl Core {
             }
             (Command::MergeMachines { absorb, .. }, _) => self.telemetry().forget(*absorb),
             _ => {}
+        }
+    }
+
+    /// Counts the workflow that this command ended.
+    fn tally(&self, call: &Call) {
+        let id = match &call.command {
+            Command::AdvanceWorkflow { workflow, .. } | Command::CancelWorkflow { workflow } => {
+                *workflow
+            }
+            Command::CallHome(call) => call.workflow,
+            _ => return,
+        };
+        if let Ok((workflow, _)) = self.workflow(id) {
+            self.tallies().count(&workflow);
         }
     }
 

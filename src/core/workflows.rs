@@ -5,6 +5,7 @@
 //! by the daemon, and whatever it finds due after a restart it does then.
 
 pub(super) mod advance;
+mod blueprint;
 mod hear;
 pub(super) mod home;
 mod progress;
@@ -12,6 +13,7 @@ mod read;
 mod retention;
 pub(super) mod start;
 mod tend;
+mod timings;
 
 use std::sync::Arc;
 
@@ -24,7 +26,8 @@ use crate::model::{FieldError, Machine, StateKind, Subject, What, Workflow};
 use crate::store::Object;
 
 pub use progress::{Beat, Progresses};
-pub use read::{WorkflowFilter, WorkflowPage};
+pub use read::{WorkflowFilter, WorkflowPage, place};
+pub use timings::{Estimate, Tallies, Tally, Timings};
 
 use super::machines::handle;
 use super::plan::Plan;

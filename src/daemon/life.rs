@@ -215,6 +215,7 @@ fn inner_life(
     });
     let core = || house.core.clone();
     tasks.until("retention", stopped.clone(), upkeep::retention(core()));
+    tasks.until("workflows", stopped.clone(), upkeep::workflows(core()));
     let told = core();
     tasks.until("boot milestones", stopped.clone(), async move {
         told.tell_boots().await;

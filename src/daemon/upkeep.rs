@@ -1,4 +1,4 @@
-//! What has to be done now and then: to feel the pulse, and to let old events go.
+//! What has to be done now and then: to feel the pulse, to tend workflows, and to let old events go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,10 @@ use crate::web::Ready;
 
 /// How often the pulse is felt when no service manager asks for it.
 const PULSE: Duration = Duration::from_secs(5);
+/// As long as nobody looks after workflows when nothing happens.
+const TENDED: Duration = Duration::from_secs(30);
+/// What happens within this time is looked after together.
+const TOGETHER: Duration = Duration::from_millis(200);
 /// How often old events go.
 const RETENTION: Duration = Duration::from_hours(1);
 
@@ -88,6 +92,35 @@ pub(super) async fn retention(core: Core) -> Result<(), String> {
         match core.run(call).await {
             Ok(receipt) => tracing::debug!(diff = ?receipt.diff, "old events trimmed"),
             Err(error) => tracing::warn!(%error, "old events not trimmed"),
+        }
+    }
+}
+
+/// Gives out turns and ends what is late: at the start, whenever something happened, and when a deadline comes.
+pub(super) async fn workflows(core: Core) -> Result<(), String> {
+    let mut moved = core.moved();
+    loop {
+        moved.borrow_and_update();
+        let due = match core.tend().await {
+            Ok(due) => due,
+            // What is tried again soon may be luckier.
+            Err(error) => {
+                tracing::warn!(%error, "workflows not tended");
+                None
+            }
+        };
+        let now = core.clock().now();
+        let until = due.map(|due| due.duration_since(now));
+        let until = until.and_then(|until| Duration::try_from(until).ok());
+        let wait = until.unwrap_or(TENDED).clamp(TOGETHER, TENDED);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = moved.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                tokio::time::sleep(TOGETHER).await;
+            }
         }
     }
 }

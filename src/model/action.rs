@@ -14,6 +14,9 @@ use super::disk::DiskRule;
 /// As many bytes as the content of a file, or a script, may have.
 pub const MAX_CONTENT: usize = 256 * 1024;
 
+/// Seconds that most actions may take.
+pub const DEFAULT_TIMEOUT: u64 = 300;
+
 /// One thing to do. The word in `action` is its name in templates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
@@ -84,7 +87,7 @@ impl Action {
             Self::Erase(_) => 24 * 3600,
             Self::Chroot(_) => 1800,
             Self::Installer(_) => 2 * 3600,
-            _ => 300,
+            _ => DEFAULT_TIMEOUT,
         }
     }
 }

@@ -350,6 +350,9 @@ pub struct Observed {
     pub os: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// The installed system can make the next boot one from the network, when it is asked.
+    #[serde(skip_serializing_if = "is_false")]
+    pub netboot_once: bool,
     /// When the installed system last reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub called_home_at: Option<Timestamp>,

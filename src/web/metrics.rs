@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use super::problem::Fault;
 use crate::core::Core;
 use crate::model::StateKind;
+use crate::model::workflow::State;
 
 /// From a read out of memory to the time limit of a request, in seconds.
 const BUCKETS: [f64; 11] = [
@@ -197,6 +198,7 @@ impl Collector for FromCore {
         )?;
         counter(&mut encoder, "store_syncs", "Syncs to disk", stats.syncs)?;
         self.machines(&mut encoder)?;
+        self.workflows(&mut encoder)?;
         self.commands(&mut encoder)
     }
 }
@@ -222,6 +224,39 @@ impl FromCore {
             "Conflicts that wait for a person",
             conflicts,
         )
+    }
+
+    /// A label here is a template's name, which a person who may write templates chose; core bounds how many there are.
+    fn workflows(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let ended = self.0.tallies().all();
+        let name = "deployments";
+        let help = "Workflows that ended since the start, by template and result";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (template, state, count, _) in &ended {
+            let labels = [("template", template.as_str()), ("result", state.as_str())];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let name = "deployment_seconds";
+        let help = "Seconds from the first agent to the end of these workflows, altogether";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (template, state, _, seconds) in &ended {
+            let labels = [("template", template.as_str()), ("result", state.as_str())];
+            ConstCounter::new(*seconds).encode(family.encode_family(&labels)?)?;
+        }
+        let Ok(active) = self.0.active_workflows() else {
+            return Ok(());
+        };
+        let help = "Workflows that something may still come of, by state";
+        let mut family = encoder.encode_descriptor("workflows", help, None, MetricType::Gauge)?;
+        for state in State::ALL.into_iter().filter(|state| state.is_active()) {
+            let count = active
+                .iter()
+                .filter(|(workflow, _)| workflow.state == state);
+            let labels = [("state", state.as_str())];
+            let count = signed(count.count() as u64);
+            ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 
     fn commands(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

@@ -7,6 +7,7 @@ mod appliance;
 pub(super) mod images;
 mod machines;
 mod networks;
+mod workflows;
 
 use std::borrow::Cow;
 
@@ -151,6 +152,7 @@ static FAMILIES: &[&[Route]] = &[
     networks::ROUTES,
     images::ROUTES,
     appliance::ROUTES,
+    workflows::ROUTES,
 ];
 
 /// Every route there is.

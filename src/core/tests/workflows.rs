@@ -46,6 +46,7 @@ fn home(machine: MachineId, workflow: WorkflowId) -> HomeCall {
         os: Some("Debian GNU/Linux 13 (trixie)".into()),
         machine_id: None,
         addresses: vec!["10.0.0.7".parse().unwrap()],
+        netboot_once: true,
     }
 }
 

@@ -20,6 +20,10 @@ pub(in crate::core) fn plan(view: &View, id: WorkflowId, input: &Input) -> Resul
     let moved = workflow
         .handle(view.now, input.clone())
         .map_err(|why| refused(&before, &why))?;
+    if workflow.attempt == 1 && before.attempt == 0 {
+        // What is desired now is what the first agent is given.
+        workflow.generation = standing.config.generation;
+    }
     let mut plan = Plan::new(Subject::Workflow(id), version);
     if workflow == *before {
         plan.note("it was so already");

@@ -114,12 +114,18 @@ fn observe(
     }
     let observed = &mut machine.observed;
     let old = observed.clone();
+    observed.netboot_once = call.netboot_once;
     observed.hostname = call.hostname.clone().or(old.hostname.clone());
     observed.os = call.os.clone().or(old.os.clone());
     if !call.addresses.is_empty() {
         observed.addresses.clone_from(&call.addresses);
     }
     let fields = [
+        (
+            "observed.netboot_once",
+            json!(old.netboot_once),
+            json!(observed.netboot_once),
+        ),
         (
             "observed.hostname",
             json!(old.hostname),

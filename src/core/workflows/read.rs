@@ -145,6 +145,11 @@ impl Core {
     }
 }
 
+/// A place that came back from a client.
+pub fn place(text: &str) -> Position {
+    Position::from_text(text)
+}
+
 impl WorkflowFilter {
     fn fits(&self, workflow: &Workflow) -> bool {
         (!self.active || workflow.is_active())

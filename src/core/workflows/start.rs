@@ -1,5 +1,8 @@
 //! The beginning of a workflow, and of another try.
 
+use jiff::SignedDuration;
+use serde_json::json;
+
 use crate::core::Refusal;
 use crate::core::machines::{handle, refuse_locked};
 use crate::core::plan::{Plan, View};
@@ -7,12 +10,14 @@ use crate::model::workflow::{Blueprint, Input, Limits, MAX_STEPS, State};
 use crate::model::{
     FieldChange, FieldError, Machine, MachineId, StateKind, Subject, What, Workflow, WorkflowId,
 };
-use serde_json::json;
 
 use super::{busy, next_watch, record, refused};
 
 /// What a person is asked before something is destroyed.
 const QUESTION: &str = "what is on the machine's disks may be lost";
+
+/// An installed system that did not call for longer is not counted on. What it tells is written down every half hour.
+const LIVELY: SignedDuration = SignedDuration::from_hours(1);
 
 pub(in crate::core) fn plan(
     view: &View,
@@ -48,7 +53,7 @@ pub(in crate::core) fn plan(
         template: workflow.template.name.clone(),
         generation: workflow.generation,
     });
-    note(&mut plan, &machine);
+    note(view, &mut plan, &machine);
     record(&mut plan, &mut machine, &workflow, 0, &[], view.now)?;
     next_watch(&mut plan, &machine);
     plan.put_machine(machine, version);
@@ -100,7 +105,7 @@ pub(in crate::core) fn retry(
                 &moved,
                 view.now,
             )?;
-            note(&mut plan, &machine);
+            note(view, &mut plan, &machine);
             next_watch(&mut plan, &machine);
             plan.put_machine(machine, machine_version);
             Ok(plan)
@@ -153,15 +158,18 @@ fn limits(view: &View) -> Result<Limits, Refusal> {
     })
 }
 
-fn note(plan: &mut Plan, machine: &Machine) {
+/// How the machine comes to boot the network.
+fn note(view: &View, plan: &mut Plan, machine: &Machine) {
     if machine.pending.is_some() {
         plan.note("its pending edit is not applied, and is no part of it");
     }
-    if machine.status.state.kind() == StateKind::Provisioned {
+    let lately = |at| view.now.duration_since(at) < LIVELY;
+    let alive = machine.observed.called_home_at.is_some_and(lately);
+    if machine.observed.netboot_once && alive {
         plan.note(
             "when its turn has come, its running system is asked to restart into the network",
         );
     } else {
-        plan.note("it begins when the machine boots the network; if it is off, switch it on");
+        plan.note("it begins when the machine boots the network: reboot it yourself, network first");
     }
 }
