@@ -63,7 +63,11 @@ fn the_page_of_states_is_what_the_code_says() {
 
 #[test]
 fn the_page_of_workflows_draws_what_the_engine_does() {
-    compare("docs/workflows.md", "src/model/workflow/engine.rs", workflows);
+    compare(
+        "docs/workflows.md",
+        "src/model/workflow/engine.rs",
+        workflows,
+    );
 }
 
 /// Every `dragonfly …` line of a page's code blocks, without its comment.

@@ -256,6 +256,7 @@ pub(super) fn call_home(machine: &mut Machine, at: Timestamp) -> Result<Option<W
         hostname: machine.config.hostname.clone(),
         os: machine.config.os_choice.as_ref().map(ToString::to_string),
         addresses: vec![Player::address(seat)],
+        netboot_once: false,
         called_home_at: Some(at),
     };
     Ok(what)

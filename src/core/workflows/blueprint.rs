@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::templates::CATALOGUE;
 use crate::core::{Core, Refusal};
 use crate::model::workflow::{Blueprint, Snapshot, Step};
-use crate::model::{FieldError, Machine, OsChoice, Template, action};
+use crate::model::{FieldError, Machine, OsChoice, action};
 
 impl Core {
     /// The template that is meant: the one that is named, the machine's own choice, or everybody's.
@@ -30,21 +29,13 @@ impl Core {
         name: &OsChoice,
         params: BTreeMap<String, String>,
     ) -> Result<Blueprint, Refusal> {
-        let found = CATALOGUE.iter().find(|entry| entry.name == name.as_str());
-        let Some(entry) = found else {
-            return Err(Refusal::NotFound {
-                what: "template",
-                name: name.to_string(),
-            });
+        let missing = || Refusal::NotFound {
+            what: "template",
+            name: name.to_string(),
         };
-        let template = Template::parse(entry.source).map_err(|errors| {
-            let why = errors.first().map(ToString::to_string).unwrap_or_default();
-            FieldError::new(
-                "os",
-                format!("template {name} cannot be used: {why}"),
-                "debian-13",
-            )
-        })?;
+        // Asked for first, since that one tells what is wrong with it.
+        let template = self.template(name)?.ok_or_else(missing)?;
+        let view = self.template_view(name)?.ok_or_else(missing)?;
         let steps = template.outline().map(|(name, action)| {
             // The time of each is known when it is made for the machine.
             Step::new(name, action, action::DEFAULT_TIMEOUT)
@@ -53,7 +44,7 @@ impl Core {
             steps: steps.collect(),
             template: Snapshot {
                 name: name.to_string(),
-                source: entry.source.to_owned(),
+                source: view.source.to_string(),
             },
             params,
             timeout_seconds: template.timeout_seconds,

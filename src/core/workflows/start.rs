@@ -170,6 +170,8 @@ fn note(view: &View, plan: &mut Plan, machine: &Machine) {
             "when its turn has come, its running system is asked to restart into the network",
         );
     } else {
-        plan.note("it begins when the machine boots the network: reboot it yourself, network first");
+        plan.note(
+            "it begins when the machine boots the network: reboot it yourself, network first",
+        );
     }
 }
