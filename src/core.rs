@@ -40,7 +40,7 @@ use std::sync::Arc;
 use crate::store::Store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use command::{Call, Command, HomeCall, IdempotencyKey, MachineRef};
+pub use command::{Call, Command, HomeCall, IdempotencyKey, Inventory, LetIn, MachineRef};
 pub use meter::{Meter, Outcome};
 pub use read::{MachineFilter, MachinePage, SettingView, Sort, SortBy};
 pub use receipt::{NextStep, Receipt, ReceiptStatus, Refusal};

@@ -49,6 +49,7 @@ impl Machines for Decider {
                 boot,
                 why: "a test says so",
             },
+            agent: None,
         });
         std::future::ready(given.ok_or_else(|| Unavailable("not now".to_owned()))).boxed()
     }

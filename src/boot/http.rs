@@ -38,6 +38,7 @@ use uuid::Uuid;
 
 use super::cache::Cache;
 use super::files::Files;
+use super::ipxe::Invited;
 use crate::core::Clock;
 use crate::model::MacAddr;
 use crate::model::boot::{Decision, Platform};
@@ -83,6 +84,8 @@ pub struct Told {
 pub struct Given {
     pub name: String,
     pub decision: Decision,
+    /// How its agent is let in, when it is sent one.
+    pub agent: Option<Invited>,
 }
 
 /// Why a machine is not told anything just now; it asks again by itself.

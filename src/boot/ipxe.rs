@@ -14,19 +14,22 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::model::MacAddr;
-use crate::model::boot::{Boot, Decision, Once, Platform};
+use crate::model::agent::cmdline;
+use crate::model::boot::{AgentArch, Boot, Decision, Once, Platform};
 
 /// SeaBIOS breaks a line at 80 columns.
 const COLUMNS: usize = 79;
 const MAX_NAME: usize = COLUMNS - "Dragonfly: script reached, ".len();
 const MAX_WHY: usize = COLUMNS - "Dragonfly: .".len();
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 13] = [
+    ("agent.ipxe", include_str!("scripts/agent.ipxe")),
     ("again.ipxe", include_str!("scripts/again.ipxe")),
     ("autoexec.ipxe", include_str!("scripts/autoexec.ipxe")),
     ("banner.ipxe", include_str!("scripts/banner.ipxe")),
     ("boot.ipxe", include_str!("scripts/boot.ipxe")),
     ("chain.ipxe", include_str!("scripts/chain.ipxe")),
+    ("disk.ipxe", include_str!("scripts/disk.ipxe")),
     ("kernel.ipxe", include_str!("scripts/kernel.ipxe")),
     ("local.ipxe", include_str!("scripts/local.ipxe")),
     ("pause.ipxe", include_str!("scripts/pause.ipxe")),
@@ -42,6 +45,8 @@ pub enum ScriptError {
     Template(#[from] minijinja::Error),
     #[error("order cannot be put into a script: {0}")]
     Order(#[from] crate::model::FieldError),
+    #[error("nothing is known of how the agent is let in")]
+    NoInvitation,
 }
 
 /// Whom a script is for, as its banner shows it.
@@ -51,6 +56,19 @@ pub struct Guest<'a> {
     pub mac: MacAddr,
     pub address: IpAddr,
     pub platform: Option<Platform>,
+    /// How its agent is let in, when it is sent one.
+    pub agent: Option<&'a Invited>,
+}
+
+/// What the boot agent is told on its kernel's command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    pub arch: AgentArch,
+    /// Where the server hears agents.
+    pub port: u16,
+    /// SHA-256 of the server's public key, in hexadecimal.
+    pub pin: String,
+    pub token: String,
 }
 
 /// The templates, parsed once. Cheap to clone a reference to, never changed.
@@ -108,6 +126,13 @@ impl Scripts {
             }
             Boot::Wait => self.render("wait.ipxe", common),
             Boot::Once(once) => self.once(once, common),
+            Boot::Agent => {
+                let agent = guest.agent.ok_or(ScriptError::NoInvitation)?;
+                let way = local_way(guest.platform).name();
+                let arguments = arguments(&agent_cmdline(server, guest, agent), 1);
+                let arch = agent.arch.name();
+                self.render("agent.ipxe", context! { way, arguments, arch, ..common })
+            }
         }
     }
 
@@ -172,6 +197,30 @@ fn arguments(cmdline: &str, initrds: usize) -> String {
     let magic = (initrds > 0).then_some("initrd=initrd.magic");
     let all = magic.into_iter().chain(cmdline.split_ascii_whitespace());
     all.fold(String::new(), |line, word| line + " " + word)
+}
+
+/// The screen is the console, and what the kernel says is on the serial line too. `BOOTIF` is how `PXELinux` names the card;
+/// the agent understands it as its own word for it.
+fn agent_cmdline(server: SocketAddr, guest: &Guest<'_>, agent: &Invited) -> String {
+    let serial = match agent.arch {
+        AgentArch::Amd64 => "ttyS0,115200n8",
+        AgentArch::Arm64 => "ttyAMA0,115200n8",
+    };
+    let at = SocketAddr::new(server.ip(), agent.port);
+    let mac = guest.mac.to_string();
+    let words = [
+        format!("console={serial}"),
+        "console=tty0".into(),
+        "quiet".into(),
+        // A kernel that cannot go on starts the machine anew.
+        "panic=10".into(),
+        format!("BOOTIF=01-{}", mac.replace(':', "-")),
+        format!("{}={at}", cmdline::SERVER),
+        format!("{}={}", cmdline::PIN, agent.pin),
+        format!("{}={}", cmdline::TOKEN, agent.token),
+        format!("{}={mac}", cmdline::MAC),
+    ];
+    words.join(" ")
 }
 
 fn base(server: SocketAddr) -> String {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::model::{
-    Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hostname, ImageChange, ImageName,
-    LinkName, LoaderChoice, MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch, RequestId,
-    Rung, SettingKey, Tag, WorkflowId, identity::OsMachineId, machine::Source, naming::Named,
-    network::Held, trace::Step, workflow,
+    Actor, Arch, CorrelationId, Cursor, Evidence, FriendlyName, Hardware, Hostname, ImageChange,
+    ImageName, LinkName, LoaderChoice, MacAddr, MachineId, NetworkPatch, Once, OsChoice, Patch,
+    RequestId, Rung, SettingKey, Tag, WorkflowId, boot::Redeemed, identity::OsMachineId,
+    machine::Source, naming::Named, network::Held, trace::Step, workflow,
 };
 
 use super::policy::Permission;
@@ -112,8 +112,26 @@ pub enum Command {
     TakeBoot {
         machine: MachineId,
         given: Option<Once>,
+        /// It was sent the boot agent.
+        agent: bool,
         arch: Option<Arch>,
         rung: Option<Rung>,
+    },
+    /// The boot agent of a machine used its token.
+    LetIn {
+        machine: MachineId,
+        agent: LetIn,
+    },
+    /// The boot agent tells what it found: the machine is recognised, or registered.
+    RecordInventory(Box<Inventory>),
+    /// A person wants the agent to look into the machine at its next boot.
+    LookInto {
+        machine: MachineId,
+    },
+    /// Somebody else may be at work in this machine's name: no agent of it is believed any more.
+    Alarm {
+        machine: MachineId,
+        reason: String,
     },
     SetLoader {
         machine: MachineId,
@@ -185,7 +203,7 @@ pub enum Command {
 
 impl Command {
     /// Every command's name.
-    pub const NAMES: [&str; 37] = [
+    pub const NAMES: [&str; 41] = [
         "machine.add",
         "machine.check_in",
         "machine.set",
@@ -201,6 +219,10 @@ impl Command {
         "machine.approve",
         "machine.boot_once",
         "machine.take_boot",
+        "machine.let_in",
+        "machine.record_inventory",
+        "machine.look_into",
+        "machine.alarm",
         "machine.set_loader",
         "machine.note_boot",
         "network.set",
@@ -243,6 +265,10 @@ impl Command {
             Self::Approve { .. } => "machine.approve",
             Self::BootOnce { .. } => "machine.boot_once",
             Self::TakeBoot { .. } => "machine.take_boot",
+            Self::LetIn { .. } => "machine.let_in",
+            Self::RecordInventory(_) => "machine.record_inventory",
+            Self::LookInto { .. } => "machine.look_into",
+            Self::Alarm { .. } => "machine.alarm",
             Self::SetLoader { .. } => "machine.set_loader",
             Self::NoteBoot { .. } => "machine.note_boot",
             Self::SetNetwork { .. } => "network.set",
@@ -281,6 +307,7 @@ impl Command {
             | Self::LockMachine { .. }
             | Self::UnlockMachine { .. }
             | Self::BootOnce { .. }
+            | Self::LookInto { .. }
             | Self::SetLoader { .. } => Permission::EditMachines,
             Self::SetNetwork { .. } => Permission::ChangeNetworks,
             Self::DeleteMachine { .. } | Self::MergeMachines { .. } | Self::SplitMachine { .. } => {
@@ -297,6 +324,9 @@ impl Command {
             Self::CheckIn { .. }
             | Self::NameMachine { .. }
             | Self::TakeBoot { .. }
+            | Self::LetIn { .. }
+            | Self::RecordInventory(_)
+            | Self::Alarm { .. }
             | Self::NoteBoot { .. }
             | Self::HoldAddress { .. }
             | Self::AdvanceWorkflow { .. }
@@ -304,6 +334,25 @@ impl Command {
             | Self::TrimEvents => Permission::Operate,
         }
     }
+}
+
+/// A boot agent that is to be believed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LetIn {
+    /// The card that its token was for.
+    pub mac: MacAddr,
+    pub version: String,
+    /// Where it speaks from, for the log.
+    pub from: String,
+    pub used: Redeemed,
+}
+
+/// What a boot agent found in its machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inventory {
+    pub agent: LetIn,
+    pub evidence: Evidence,
+    pub hardware: Hardware,
 }
 
 /// What a person tells of a new machine.

@@ -128,6 +128,8 @@ pub struct NetConfig {
     pub links: Vec<LinkName>,
     /// Where booting machines fetch scripts and files.
     pub http_port: u16,
+    /// Where boot agents and installed systems are heard, by TLS.
+    pub agent_port: u16,
 }
 
 impl NetConfig {
@@ -290,6 +292,7 @@ impl Sources {
             net: NetConfig {
                 links: self.links(),
                 http_port: self.port("net.http_port"),
+                agent_port: self.port("net.agent_port"),
             },
             loaders: self.path("boot.loaders"),
             images: ImagesConfig {

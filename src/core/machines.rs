@@ -14,12 +14,14 @@
 //! and `machine.configured` is told.
 
 pub(super) mod add;
+pub(super) mod agent;
 pub(super) mod apply;
 pub(super) mod approve;
 pub(super) mod boot;
 pub(super) mod check_in;
 mod conflicts;
 pub(super) mod delete;
+pub(super) mod inventory;
 pub(super) mod lock;
 pub(super) mod merge;
 pub(super) mod name;

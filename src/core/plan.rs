@@ -188,9 +188,20 @@ pub(super) fn plan(view: &View, command: &Command) -> Result<Plan, Refusal> {
         Command::TakeBoot {
             machine,
             given,
+            agent,
             arch,
             rung,
-        } => machines::boot::take(view, *machine, given.as_ref(), *arch, *rung),
+        } => {
+            let given = machines::boot::Given {
+                once: given.as_ref(),
+                agent: *agent,
+            };
+            machines::boot::take(view, *machine, &given, *arch, *rung)
+        }
+        Command::LetIn { machine, agent } => machines::agent::let_in(view, *machine, agent),
+        Command::RecordInventory(inventory) => machines::inventory::plan(view, inventory),
+        Command::LookInto { machine } => machines::agent::look_into(view, *machine),
+        Command::Alarm { machine, reason } => machines::agent::alarm(view, *machine, reason),
         Command::SetLoader { machine, loader } => machines::boot::loader(view, *machine, *loader),
         Command::NoteBoot { machine, step } => machines::boot::note(view, *machine, step),
         Command::SetNetwork { link, patch } => networks::set(view, link, patch),

@@ -158,8 +158,10 @@ impl Core {
 
     /// What the rings and lists in memory have to know of a command that was carried out.
     fn tell_memory(&self, call: &Call, receipt: &Receipt, deleted: &[MacAddr]) {
-        if let Command::CheckIn { .. } | Command::AddMachine(_) | Command::Approve { .. } =
-            &call.command
+        if let Command::CheckIn { .. }
+        | Command::RecordInventory(_)
+        | Command::AddMachine(_)
+        | Command::Approve { .. } = &call.command
             && let Subject::Machine(machine) = receipt.subject
         {
             for mac in self.macs_of(machine) {
@@ -174,7 +176,9 @@ impl Core {
             self.tally(call);
         }
         match (&call.command, &receipt.subject) {
-            (Command::CheckIn { .. }, Subject::Machine(machine)) => self.telemetry().seen(*machine),
+            (Command::CheckIn { .. } | Command::RecordInventory(_), Subject::Machine(machine)) => {
+                self.telemetry().seen(*machine)
+            }
             (Command::DeleteMachine { machine }, _) => {
                 self.telemetry().forget(*machine);
                 for mac in deleted {
@@ -240,6 +244,9 @@ impl Core {
             | Command::BootOnce { machine, .. }
             | Command::TakeBoot { machine, .. }
             | Command::SetLoader { machine, .. }
+            | Command::LetIn { machine, .. }
+            | Command::LookInto { machine }
+            | Command::Alarm { machine, .. }
             | Command::NoteBoot { machine, .. }
             | Command::MergeMachines { keep: machine, .. } => turn_of(*machine),
             Command::StartWorkflow { machine, .. } => turn_of(*machine),
@@ -258,6 +265,13 @@ impl Core {
                     Resolution::New => turn_of_byte(evidence.primary_mac.octets()[5]),
                     Resolution::Known { machine, .. } => turn_of(machine),
                     Resolution::Conflict { .. } => CONFLICT_TURN,
+                }
+            }
+            Command::RecordInventory(inventory) => {
+                let view = self.view(call);
+                match machines::add::look_up(&view, &inventory.evidence)? {
+                    Resolution::Known { machine, .. } => turn_of(machine),
+                    _ => CONFLICT_TURN,
                 }
             }
             Command::SetNetwork { .. }
@@ -294,13 +308,14 @@ fn authorise(call: &Call) -> Result<(), Refusal> {
     })
 }
 
-/// The plan's events with the circumstances of the call. What a person did belongs to the audit log.
+/// The plan's events with the circumstances of the call. What a person did belongs to the audit log, and what touches
+/// on who a machine is.
 pub(super) fn events(call: &Call, plan: &Plan, now: jiff::Timestamp) -> Vec<NewEvent> {
     let told = plan.events.iter().map(|(subject, what)| NewEvent {
         at: now,
         subject: subject.clone(),
         what: what.clone(),
-        audit: call.actor.kind == ActorKind::Person,
+        audit: call.actor.kind == ActorKind::Person || what.is_audit(),
         actor: call.actor.clone(),
         request: call.request,
         correlation: call.correlation,

@@ -92,7 +92,7 @@ impl Daemon {
                 &places,
                 path,
                 if demo { &[] } else { &config.net.links },
-                config.net.http_port,
+                &config.net,
             ),
             boot_port: config.net.http_port,
             ready: shown.clone(),

@@ -2,6 +2,7 @@
 //! and whoever fetches something is told to the trace, to the ladder and to the book of machines.
 
 mod adviser;
+mod agents;
 mod doors;
 mod naming;
 mod orders;
@@ -85,7 +86,9 @@ impl Machines {
         let (tell, fetched) = mpsc::channel(FETCHES);
         let adviser = Adviser::new(core.clone(), Arc::clone(&files), config.net.http_port);
         let story = Story::new(adviser.clone(), peers.clone(), tell);
-        let reception = Reception::new(adviser.clone(), story.clone());
+        let agents = agents::open(config, core, &peers)?;
+        let port = config.net.agent_port;
+        let reception = Reception::new(adviser.clone(), story.clone(), Arc::clone(&agents), port);
         let plane = Plane::new(
             Arc::clone(&files),
             Box::new(reception),
@@ -100,7 +103,7 @@ impl Machines {
             adviser,
             peers,
             fetched,
-            doors: doors::Doors::new(files, story, plane, config.net.http_port),
+            doors: doors::Doors::new(files, story, plane, agents, &config.net),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::api::PortUse;
+use crate::core::config::NetConfig;
 use crate::model::LinkName;
 
 /// One sort of door.
@@ -51,8 +52,14 @@ pub const MACHINES: Port = Port {
     default: "3080/tcp",
     purpose: "scripts, loaders and files for machines on the served links",
 };
+/// Agents and installed systems.
+pub const AGENTS: Port = Port {
+    name: "agents",
+    default: "3081/tcp",
+    purpose: "boot agents and installed systems on the served links, by TLS",
+};
 /// The table.
-pub const PORTS: [&Port; 6] = [&HTTP, &SOCKET, &DHCP, &BINL, &TFTP, &MACHINES];
+pub const PORTS: [&Port; 7] = [&HTTP, &SOCKET, &DHCP, &BINL, &TFTP, &MACHINES, &AGENTS];
 
 /// The doors that are really open.
 ///
@@ -61,7 +68,7 @@ pub fn in_use(
     http: &[SocketAddr],
     socket: Option<&Path>,
     links: &[LinkName],
-    http_port: u16,
+    net: &NetConfig,
 ) -> Vec<PortUse> {
     let door = |port: &Port, at: String| PortUse {
         name: port.name.into(),
@@ -71,9 +78,11 @@ pub fn in_use(
     let http = http.iter().map(|at| door(&HTTP, at.to_string()));
     let socket = socket.map(|path| door(&SOCKET, path.display().to_string()));
     let machines = links.iter().flat_map(|link| {
-        let files = format!("{link}:{http_port}/tcp");
+        let files = format!("{link}:{}/tcp", net.http_port);
+        let agents = format!("{link}:{}/tcp", net.agent_port);
         let raw = [&DHCP, &BINL, &TFTP].map(|port| door(port, format!("{link}:{}", port.default)));
-        raw.into_iter().chain([door(&MACHINES, files)])
+        raw.into_iter()
+            .chain([door(&MACHINES, files), door(&AGENTS, agents)])
     });
     http.chain(socket).chain(machines).collect()
 }
@@ -97,5 +106,6 @@ mod tests {
             format!("{}/tcp", default("net.http_port")),
             MACHINES.default
         );
+        assert_eq!(format!("{}/tcp", default("net.agent_port")), AGENTS.default);
     }
 }

@@ -1,5 +1,6 @@
 //! What a machine boots: the architectures that firmware names, the loaders for them, and the one decision.
 
+mod agent;
 mod once;
 
 use std::fmt;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 use super::network::{Admit, Idle};
+
+pub use agent::{AgentArch, AgentRecord, MAX_TRIES, Redeemed, TOKEN_LIFE};
 
 /// What a client said that it is: option 93 of its DISCOVER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -176,6 +179,9 @@ pub struct BootRecord {
     /// When it last fetched its script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The boot agent that was let in last, and how many were sent for since.
+    #[serde(skip_serializing_if = "AgentRecord::is_empty")]
+    pub agent: AgentRecord,
 }
 
 impl BootRecord {
@@ -225,6 +231,12 @@ pub struct BootRequest<'a> {
     pub machine: Option<&'a Machine>,
     pub admit: Admit,
     pub idle: Idle,
+    /// Whether a workflow has something for the agent to do now.
+    pub work: bool,
+    /// Whether there is a boot environment for this machine's architecture.
+    pub agent: bool,
+    /// How often one that is unknown was sent the agent and never checked in.
+    pub tries: u8,
 }
 
 /// What is booted.
@@ -238,6 +250,8 @@ pub enum Boot {
     Wait,
     /// A person's order for this one boot.
     Once(Once),
+    /// The boot agent: it looks into the machine, and does what a workflow has for it.
+    Agent,
 }
 
 /// The decision with its reason, which is shown on screens and in the trace.
@@ -263,31 +277,62 @@ pub const STAYS_SILENT: &str = "nothing is to be done, and this network stays si
 /// Why a machine hears nothing that would be answered if there were a loader for it.
 pub const NO_LOADER: &str = "there is nothing to boot for it";
 
+/// Why a machine goes to its disk although a workflow waits for it.
+pub const NO_AGENT: &str = "its workflow waits: there is no boot environment for it on this server";
+
 /// The only place that says what a machine boots. DHCP, TFTP, HTTP and iPXE all ask it.
 ///
-/// A person's order comes before the silence of a network, and a lock comes before the order. A machine that is new
-/// is let in as far as its script also where idle ones get silence, since only the fetch registers it.
+/// A person's order comes before a workflow, a workflow before the silence of a network, and a lock before all of them.
+/// A machine that is new is let in as far as its script also where idle ones get silence, since only that registers it.
+/// The agent is never sent for without an end: for an inventory alone, [`MAX_TRIES`] times.
 pub fn decide(request: &BootRequest<'_>) -> Decision {
-    let decision = |boot, why| Decision { boot, why };
     let Some(machine) = request.machine else {
-        return match request.admit {
-            Admit::Open => decision(Boot::Local, "it is new here, and nothing is to be done yet"),
-            Admit::Approve => decision(Boot::Wait, WAITS),
-            Admit::Known => decision(Boot::Silence, ONLY_KNOWN),
-        };
+        return decide_new(request);
     };
     let locked = machine.lock.is_some();
-    match (&machine.boot.once, request.idle) {
-        (Some(once), _) if !locked => {
-            decision(Boot::Once(once.clone()), "a person asked for this boot")
+    let looked_at = machine.hardware.seen_at.is_some();
+    match &machine.boot.once {
+        Some(once) if !locked => decision(Boot::Once(once.clone()), "a person asked for this boot"),
+        _ if request.work && !locked && request.agent => {
+            decision(Boot::Agent, "a workflow is to be carried out on it")
         }
-        (Some(_), Idle::Local) => decision(
-            Boot::Local,
-            "it is locked, so the boot that a person asked for has to wait",
-        ),
-        (None, Idle::Local) => decision(Boot::Local, "nothing is to be done for it"),
-        (_, Idle::Silence) => decision(Boot::Silence, STAYS_SILENT),
+        None if machine.boot.agent.wanted && !locked && request.agent => {
+            decision(Boot::Agent, "a person asked for a new look into it")
+        }
+        None if !looked_at && !locked && request.agent && machine.boot.agent.tries < MAX_TRIES => {
+            decision(Boot::Agent, "nobody has looked into it yet")
+        }
+        once => idle(request, once.is_some(), locked),
     }
+}
+
+const fn decision(boot: Boot, why: &'static str) -> Decision {
+    Decision { boot, why }
+}
+
+fn decide_new(request: &BootRequest<'_>) -> Decision {
+    match request.admit {
+        Admit::Open if request.agent && request.tries < MAX_TRIES => {
+            decision(Boot::Agent, "it is new here, and is looked into first")
+        }
+        Admit::Open => decision(Boot::Local, "it is new here, and nothing is to be done yet"),
+        Admit::Approve => decision(Boot::Wait, WAITS),
+        Admit::Known => decision(Boot::Silence, ONLY_KNOWN),
+    }
+}
+
+/// Nothing can be done for it now.
+fn idle(request: &BootRequest<'_>, ordered: bool, locked: bool) -> Decision {
+    if request.idle == Idle::Silence {
+        return decision(Boot::Silence, STAYS_SILENT);
+    }
+    let why = match (request.work, ordered, locked) {
+        (_, true, true) => "it is locked, so the boot that a person asked for has to wait",
+        (true, _, true) => "it is locked, so its workflow has to wait",
+        (true, _, false) => NO_AGENT,
+        _ => "nothing is to be done for it",
+    };
+    decision(Boot::Local, why)
 }
 
 #[cfg(test)]
@@ -331,9 +376,58 @@ mod tests {
             machine: machine.as_ref(),
             admit,
             idle,
+            work: false,
+            agent: false,
+            tries: 0,
         });
         assert!(!decision.why.is_empty());
         assert_eq!(decision.wants_netboot(), decision.boot != Boot::Silence);
+        decision.boot
+    }
+
+    /// An agent that may be sent for, by what is known of the machine.
+    #[test_case(|_| () => Boot::Agent; "never looked into")]
+    #[test_case(|request| request.agent = false => Boot::Local; "no environment")]
+    #[test_case(|request| request.work = true => Boot::Agent; "a workflow")]
+    #[test_case(|request| (request.work, request.agent) = (true, false) => Boot::Local; "a workflow, and no environment")]
+    #[test_case(|request| (request.work, request.idle) = (true, Idle::Silence) => Boot::Agent; "a workflow where idle ones get silence")]
+    #[test_case(|request| request.machine = None => Boot::Agent; "new")]
+    #[test_case(|request| (request.machine, request.tries) = (None, MAX_TRIES) => Boot::Local; "new, and it never came")]
+    #[test_case(|request| (request.machine, request.admit) = (None, Admit::Approve) => Boot::Wait; "new, to be approved")]
+    #[test_case(|request| (request.machine, request.admit) = (None, Admit::Known) => Boot::Silence; "new, where only known ones are answered")]
+    fn the_agent_is_sent_for(change: fn(&mut BootRequest)) -> Boot {
+        let machine = known(false, false);
+        let mut request = BootRequest {
+            machine: Some(&machine),
+            admit: Admit::Open,
+            idle: Idle::Local,
+            work: false,
+            agent: true,
+            tries: 0,
+        };
+        change(&mut request);
+        decide(&request).boot
+    }
+
+    #[test_case(|machine| machine.boot.agent.tries = MAX_TRIES, false => Boot::Local; "it never came")]
+    #[test_case(|machine| machine.boot.agent.tries = MAX_TRIES, true => Boot::Agent; "it never came, and a workflow needs it")]
+    #[test_case(|machine| machine.hardware.seen_at = Some(Timestamp::UNIX_EPOCH), false => Boot::Local; "looked into")]
+    #[test_case(|machine| machine.hardware.seen_at = Some(Timestamp::UNIX_EPOCH), true => Boot::Agent; "looked into, and there is work")]
+    #[test_case(|machine| (machine.hardware.seen_at, machine.boot.agent.wanted) = (Some(Timestamp::UNIX_EPOCH), true), false => Boot::Agent; "to be looked into again")]
+    #[test_case(|machine| machine.lock = known(false, true).lock, true => Boot::Local; "locked")]
+    #[test_case(|machine| machine.boot.once = Some(Once::Shell), true => ORDERED; "a person's order comes first")]
+    fn the_agent_is_sent_for_as_the_record_says(change: fn(&mut Machine), work: bool) -> Boot {
+        let mut machine = known(false, false);
+        change(&mut machine);
+        let decision = decide(&BootRequest {
+            machine: Some(&machine),
+            admit: Admit::Open,
+            idle: Idle::Local,
+            work,
+            agent: true,
+            tries: 0,
+        });
+        assert!(decision.wants_netboot());
         decision.boot
     }
 

@@ -236,6 +236,17 @@ pub enum What {
         from: LoaderChoice,
         to: LoaderChoice,
     },
+    /// The boot agent of the machine used its token and is believed from now on.
+    #[serde(rename = "machine.agent_let_in")]
+    AgentLetIn { version: String, from: String },
+    /// The agent looked into the machine, and found what was not known.
+    #[serde(rename = "machine.inventory")]
+    Inventory { diff: Vec<FieldChange> },
+    #[serde(rename = "machine.inventory_wanted")]
+    InventoryWanted {},
+    /// Somebody else may be at work in this machine's name.
+    #[serde(rename = "machine.alarm")]
+    Alarm { reason: String },
     #[serde(rename = "network.changed")]
     NetworkChanged { diff: Vec<FieldChange> },
     /// The floating IP of a network was claimed.
@@ -331,6 +342,10 @@ impl What {
             Self::BootCancelled { .. } => "machine.boot_cancelled",
             Self::BootTaken { .. } => "machine.boot_taken",
             Self::LoaderChosen { .. } => "machine.loader_chosen",
+            Self::AgentLetIn { .. } => "machine.agent_let_in",
+            Self::Inventory { .. } => "machine.inventory",
+            Self::InventoryWanted {} => "machine.inventory_wanted",
+            Self::Alarm { .. } => "machine.alarm",
             Self::NetworkChanged { .. } => "network.changed",
             Self::AddressHeld { .. } => "network.address_held",
             Self::AddressReleased { .. } => "network.address_released",
@@ -349,6 +364,14 @@ impl What {
             Self::Trimmed { .. } => "events.trimmed",
             Self::Started { .. } => "appliance.started",
         }
+    }
+
+    /// Whether it belongs to the audit log whoever did it: who a machine is, and whether somebody tried to be it.
+    pub const fn is_audit(&self) -> bool {
+        matches!(
+            self,
+            Self::Alarm { .. } | Self::Reidentified { .. } | Self::AgentLetIn { .. }
+        )
     }
 }
 
@@ -518,6 +541,15 @@ mod tests {
             What::LoaderChosen {
                 from: LoaderChoice::Auto,
                 to: LoaderChoice::Full,
+            },
+            What::AgentLetIn {
+                version: "0.2.0".into(),
+                from: "10.0.0.9".into(),
+            },
+            What::Inventory { diff: diff.clone() },
+            What::InventoryWanted {},
+            What::Alarm {
+                reason: "its token was used twice".into(),
             },
             What::NetworkChanged { diff },
             What::AddressHeld { address },

@@ -1,5 +1,7 @@
 //! The machine: what it is, what it should be, what a person is about to change, and what was proved.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -88,6 +88,14 @@ pub enum Mark {
     RungChanged,
     /// The machine was told to boot its own disk.
     LocalBoot,
+    /// The boot agent showed its token and is believed.
+    AgentLetIn,
+    /// A boot agent showed a token that was not good for it.
+    AgentRefused,
+    /// The boot agent told what it found in its machine.
+    AgentCheckIn,
+    /// Two were heard as one machine.
+    AgentAlarm,
     /// The boot came to its end without a script; `text` names the cause.
     Stopped,
 }

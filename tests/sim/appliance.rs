@@ -290,6 +290,9 @@ impl Appliance {
             machine: self.disk.machines.get(&mac),
             admit: self.config.admit,
             idle: self.config.idle,
+            work: false,
+            agent: false,
+            tries: 0,
         });
         let waits = matches!(decision.boot, Boot::Wait);
         self.say(
@@ -453,6 +456,9 @@ fn answer(
         machine,
         admit: config.admit,
         idle: config.idle,
+        work: false,
+        agent: false,
+        tries: 0,
     });
     let file = match client.platform() {
         Some(Platform::Bios) => Some("undionly.kpxe"),

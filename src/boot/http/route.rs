@@ -183,6 +183,7 @@ async fn machine(
         mac,
         address: peer.ip(),
         platform: ask.platform,
+        agent: given.agent.as_ref(),
     };
     match plane
         .files

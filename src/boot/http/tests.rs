@@ -38,6 +38,7 @@ impl Machines for Decider {
             Ok(Given {
                 name: "brave-otter".to_owned(),
                 decision,
+                agent: None,
             })
         };
         std::future::ready(given).boxed()

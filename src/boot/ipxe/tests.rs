@@ -20,8 +20,16 @@ fn guest(name: &str, platform: Option<Platform>) -> Guest<'_> {
         mac: MacAddr::new([0x52, 0x54, 0, 1, 2, 3]),
         address: IpAddr::V4(Ipv4Addr::new(192, 168, 77, 100)),
         platform,
+        agent: Some(&*AGENT),
     }
 }
+
+static AGENT: std::sync::LazyLock<Invited> = std::sync::LazyLock::new(|| Invited {
+    arch: AgentArch::Amd64,
+    port: 3081,
+    pin: "ab".repeat(32),
+    token: "cd".repeat(56),
+});
 
 fn decided(boot: Boot) -> Decision {
     Decision {
@@ -49,6 +57,7 @@ fn all(name: &str) -> Vec<String> {
         Boot::Local,
         Boot::Silence,
         Boot::Wait,
+        Boot::Agent,
         Boot::Once(Once::Shell),
         Boot::Once(Once::Chain { url }),
         Boot::Once(kernel("console=ttyS0 quiet")),
@@ -229,4 +238,49 @@ mod properties {
             }
         }
     }
+}
+
+#[test]
+fn the_agent_is_told_where_the_server_is_and_how_to_know_it() {
+    let script = machine(Platform::X64, Boot::Agent);
+    let kernel = script
+        .lines()
+        .find(|line| line.starts_with("kernel "))
+        .unwrap();
+    let words: Vec<_> = kernel.split(' ').collect();
+    for word in [
+        "http://192.168.77.3:3080/agent/amd64/vmlinuz",
+        "initrd=initrd.magic",
+        "BOOTIF=01-52-54-00-01-02-03",
+        "dragonfly.server=192.168.77.3:3081",
+        "dragonfly.mac=52:54:00:01:02:03",
+        &format!("dragonfly.pin={}", AGENT.pin),
+        &format!("dragonfly.token={}", AGENT.token),
+    ] {
+        assert!(words.contains(&word), "{word} in {kernel}");
+    }
+    assert!(
+        script.contains("\ninitrd --name initrd http://192.168.77.3:3080/agent/amd64/initrd.zst ")
+    );
+    // A Linux kernel cuts a longer one.
+    assert!(kernel.len() < 2048, "{}", kernel.len());
+}
+
+#[test]
+fn a_machine_whose_agent_does_not_start_goes_on_to_its_disk() {
+    let efi = machine(Platform::X64, Boot::Agent);
+    assert!(efi.contains("\niseq ${tries} 3 && goto local ||\n"));
+    assert!(efi.ends_with("\nexit 1\n"));
+    let bios = machine(Platform::Bios, Boot::Agent);
+    assert!(bios.contains("sanboot --no-describe --drive 0x80 ||"));
+}
+
+#[test]
+fn without_an_invitation_there_is_no_agent() {
+    let guest = Guest {
+        agent: None,
+        ..guest("brave-otter", Some(Platform::X64))
+    };
+    let made = scripts().machine(server(), &guest, &decided(Boot::Agent));
+    assert!(matches!(made, Err(ScriptError::NoInvitation)));
 }

@@ -128,6 +128,14 @@ pub const KEYS: &[Key] = &[
         help: "where booting machines fetch scripts and files, on the served links alone",
     },
     Key {
+        name: "net.agent_port",
+        env: "DRAGONFLY_NET_AGENT_PORT",
+        kind: Kind::Port,
+        default: "3081",
+        example: "3081",
+        help: "where boot agents and installed systems are heard, by TLS, on the served links alone",
+    },
+    Key {
         name: "boot.loaders",
         env: "DRAGONFLY_BOOT_LOADERS",
         kind: Kind::Path,

@@ -59,12 +59,18 @@ fn shown(once: Option<&Once>) -> serde_json::Value {
     json!(once.map(ToString::to_string))
 }
 
-/// The machine's script was handed out. `given` is the order that was in it: another one that was written meanwhile
-/// is still to come.
+/// What a machine's script said.
+pub(in crate::core) struct Given<'a> {
+    /// The order that was in it: another one that was written meanwhile is still to come.
+    pub once: Option<&'a Once>,
+    pub agent: bool,
+}
+
+/// The machine's script was handed out.
 pub(in crate::core) fn take(
     view: &View,
     id: MachineId,
-    given: Option<&Once>,
+    given: &Given<'_>,
     arch: Option<Arch>,
     rung: Option<Rung>,
 ) -> Result<Plan, Refusal> {
@@ -72,7 +78,7 @@ pub(in crate::core) fn take(
     let mut plan = Plan::about(&before, version);
     let mut machine = Machine::clone(&before);
     let boot = &mut machine.boot;
-    let once = boot.once.take_if(|once| given == Some(once));
+    let once = boot.once.take_if(|once| given.once == Some(once));
     boot.arch = arch.or(boot.arch);
     boot.rung = rung.or(boot.rung);
     let (old, new) = (&before.boot, &*boot);
@@ -93,6 +99,9 @@ pub(in crate::core) fn take(
         let passed = view.now.duration_since(at);
         passed >= SignedDuration::ZERO && passed < AGAIN
     });
+    if given.agent && !lately {
+        boot.agent.tries = boot.agent.tries.saturating_add(1);
+    }
     if diff.is_empty() && lately {
         plan.note("it fetched its script a moment ago");
         return Ok(plan);

@@ -18,6 +18,7 @@ fn take(machine: MachineId, given: Option<Once>) -> Command {
     Command::TakeBoot {
         machine,
         given,
+        agent: false,
         arch: Some(Arch(7)),
         rung: Some(Rung::Binl),
     }

@@ -11,7 +11,10 @@ use super::orders::Given;
 use crate::boot::files::Files;
 use crate::boot::loaders::{self, Loader, LoaderMemory};
 use crate::core::Core;
-use crate::model::{BootRequest, Decision, LinkName, MacAddr, Machine, Network, Rung, decide};
+use crate::model::boot::{AgentArch, MAX_TRIES};
+use crate::model::{
+    BootRequest, Decision, LinkName, MacAddr, Machine, Network, Platform, Rung, decide,
+};
 use crate::net::dhcp::{BootAnswer, Client, Firmware};
 
 /// A loader that a person puts there is noticed this much later.
@@ -32,6 +35,8 @@ pub(super) struct Adviser {
     present: Arc<Mutex<Present>>,
     /// Orders that were handed out a moment ago.
     pub(super) orders: Arc<Given>,
+    /// How often each that is unknown was sent the agent; until it checks in, or is registered without.
+    tries: Arc<Mutex<BTreeMap<MacAddr, u8>>>,
 }
 
 /// Which loaders are there, asked of the disk now and then: a flood of questions must not become one of system calls.
@@ -59,6 +64,7 @@ impl Adviser {
             worked: Arc::default(),
             present: Arc::default(),
             orders: Arc::default(),
+            tries: Arc::default(),
         }
     }
 
@@ -66,9 +72,9 @@ impl Adviser {
         &self.core
     }
 
-    /// The decision for the machine with this card on that link. Where the store cannot answer, the machine counts
+    /// The decision for the machine with this card, of that kind, on that link. Where the store cannot answer, the machine counts
     /// as unknown and the network as untouched; both make for the most harmless boot.
-    pub(super) fn asked(&self, mac: MacAddr, link: &LinkName) -> Asked {
+    pub(super) fn asked(&self, mac: MacAddr, platform: Option<Platform>, link: &LinkName) -> Asked {
         let machine = self.core.machine_by_mac(mac).unwrap_or_default();
         let network = self.core.network(link).map(|(network, _)| network);
         let network = network.unwrap_or_else(|_| Arc::new(Network::new(link.clone())));
@@ -76,6 +82,13 @@ impl Adviser {
             machine: machine.as_deref(),
             admit: network.config.admit,
             idle: network.config.idle,
+            work: machine
+                .as_deref()
+                .is_some_and(|machine| self.has_work(machine)),
+            agent: platform
+                .and_then(AgentArch::of)
+                .is_some_and(|arch| self.has_agent(arch)),
+            tries: self.tries(mac),
         });
         Asked {
             machine,
@@ -87,7 +100,7 @@ impl Adviser {
     /// What DHCP tells a client. `address` is one of ours that the client reaches.
     pub(super) fn answer(&self, client: &Client, link: &LinkName, address: Ipv4Addr) -> BootAnswer {
         self.orders.forget(client.mac);
-        let asked = self.asked(client.mac, link);
+        let asked = self.asked(client.mac, client.platform(), link);
         let loader = self.loader(client, &asked);
         let server = SocketAddr::from((address, self.http_port));
         let url = |loader: &Loader| format!("http://{server}{}", loader.http_path);
@@ -120,6 +133,40 @@ impl Adviser {
         let now = self.core.clock().now();
         let present = |name: &str| self.is_present(name, now);
         loaders::plan(who, choice, &self.memory(), now, present)
+    }
+
+    /// Whether a workflow has something for the machine's agent to do.
+    fn has_work(&self, machine: &Machine) -> bool {
+        machine.status.current_workflow.is_some()
+    }
+
+    /// Whether the boot environment for this architecture can be fetched.
+    fn has_agent(&self, arch: AgentArch) -> bool {
+        let now = self.core.clock().now();
+        let mut parts = ["vmlinuz", "initrd.zst"].into_iter();
+        parts.all(|part| self.is_present(&format!("agent/{arch}/{part}"), now))
+    }
+
+    fn tries(&self, mac: MacAddr) -> u8 {
+        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.get(&mac).copied().unwrap_or(0)
+    }
+
+    /// One that is unknown was sent the agent.
+    pub(super) fn agent_sent(&self, mac: MacAddr) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who is pushed out is tried anew.
+        if tries.len() >= MAX_WORKED {
+            tries.clear();
+        }
+        let sent = tries.entry(mac).or_default();
+        *sent = sent.saturating_add(1).min(MAX_TRIES);
+    }
+
+    /// It is a machine now.
+    pub(super) fn forget_tries(&self, mac: MacAddr) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.remove(&mac);
     }
 
     fn is_present(&self, name: &str, now: Timestamp) -> bool {

@@ -1,4 +1,4 @@
-//! The doors of the machine plane: TFTP and HTTP at each of our addresses, opened when an address comes and closed when
+//! The doors of the machine plane: TFTP, HTTP and the agents' TLS at each of our addresses, opened when an address comes and closed when
 //! it goes, so that answers leave from the address that was asked.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,16 +7,20 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::story::Story;
 use crate::boot::files::{Content, Files, Missing};
 use crate::boot::http::{self, Plane};
+use crate::core::config::NetConfig;
 use crate::net::tftp::{self, Embedded, FileRequest, Limits, OnDisk, OpenError, Source};
 use crate::net::wire::Addresses;
+use crate::provision::endpoint::{self, Endpoint};
 
+/// Agents that shake hands at once, before they are accepted; the kernel has its own limit.
+const BACKLOG: u32 = 4096;
 const TFTP_PORT: u16 = 69;
 /// A door that cannot be opened is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
@@ -28,16 +32,39 @@ pub(super) struct Doors {
     story: Story,
     plane: Arc<Plane>,
     http_port: u16,
+    agents: Arc<Endpoint>,
+    agent_port: u16,
 }
 
 impl Doors {
-    pub(super) fn new(files: Arc<Files>, story: Story, plane: Plane, http_port: u16) -> Self {
+    pub(super) fn new(
+        files: Arc<Files>,
+        story: Story,
+        plane: Plane,
+        agents: Arc<Endpoint>,
+        net: &NetConfig,
+    ) -> Self {
+        let http_port = net.http_port;
         Self {
             files: Arc::new(Shelf { files, http_port }),
             story,
             plane: Arc::new(plane),
             http_port,
+            agents,
+            agent_port: net.agent_port,
         }
+    }
+
+    async fn open_agents(&self, at: Ipv4Addr, stop: watch::Receiver<bool>) -> io::Result<Door> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddrV4::new(at, self.agent_port).into())?;
+        let listener = socket.listen(BACKLOG)?;
+        let agents = Arc::clone(&self.agents);
+        Ok(Box::pin(async move {
+            endpoint::serve(listener, agents, stop).await;
+            Ok(())
+        }))
     }
 
     async fn open_http(&self, at: Ipv4Addr, stop: watch::Receiver<bool>) -> io::Result<Door> {
@@ -69,6 +96,7 @@ type Door = futures_util::future::BoxFuture<'static, io::Result<()>>;
 enum Kind {
     Tftp,
     Http,
+    Agents,
 }
 
 /// Keeps the doors as the addresses are, until `stop` turns true.
@@ -99,7 +127,7 @@ pub(super) async fn keep(
 
 fn wanted(addresses: &Addresses) -> BTreeSet<(Ipv4Addr, Kind)> {
     let all: BTreeSet<Ipv4Addr> = addresses.values().flatten().copied().collect();
-    let kinds = |at: Ipv4Addr| [(at, Kind::Tftp), (at, Kind::Http)];
+    let kinds = |at: Ipv4Addr| [(at, Kind::Tftp), (at, Kind::Http), (at, Kind::Agents)];
     all.into_iter().flat_map(kinds).collect()
 }
 
@@ -136,6 +164,7 @@ impl Keeper {
         let opened = match kind {
             Kind::Tftp => self.doors.open_tftp(at, stopped).await,
             Kind::Http => self.doors.open_http(at, stopped).await,
+            Kind::Agents => self.doors.open_agents(at, stopped).await,
         };
         match opened {
             Ok(task) => {

@@ -2,34 +2,52 @@
 
 use futures_util::future::BoxFuture;
 
-use super::adviser::Adviser;
+use std::sync::Arc;
+
+use super::adviser::{Adviser, Asked};
 use super::register::{self, Visitor};
 use super::story::Story;
 use crate::boot::http::{Ask, Given, Machines, Unavailable};
+use crate::boot::ipxe::Invited;
+use crate::model::boot::AgentArch;
 use crate::model::trace::{Mark, Stage};
-use crate::model::{Arch, Boot, LinkName, Once, Platform};
+use crate::model::{Arch, Boot, Decision, LinkName, Once, Platform};
+use crate::provision::endpoint::Endpoint;
 
 pub(super) struct Reception {
     adviser: Adviser,
     story: Story,
+    agents: Arc<Endpoint>,
+    agent_port: u16,
 }
 
 impl Reception {
-    pub(super) fn new(adviser: Adviser, story: Story) -> Self {
-        Self { adviser, story }
+    pub(super) fn new(
+        adviser: Adviser,
+        story: Story,
+        agents: Arc<Endpoint>,
+        agent_port: u16,
+    ) -> Self {
+        Self {
+            adviser,
+            story,
+            agents,
+            agent_port,
+        }
     }
 
     async fn give(&self, ask: &Ask) -> Result<Given, Unavailable> {
         let visitor = Visitor {
             mac: ask.mac,
-            uuid: ask.uuid,
+            platform: ask.platform,
             arch: ask.platform.and_then(arch_of),
             link: self.link(ask)?,
             from: format!("http {}", ask.peer.ip()),
         };
         self.story.arrived(ask.mac);
         self.adviser.script_reached(ask.mac);
-        let asked = register::admit(&self.adviser, &visitor).await;
+        let mut asked = register::admit(&self.adviser, &visitor).await;
+        let agent = self.invite(ask, &mut asked);
         let name = match &asked.machine {
             Some(machine) => machine.name().to_owned(),
             None => ask.mac.to_string(),
@@ -37,7 +55,7 @@ impl Reception {
         let decision = asked.decision;
         let mark = match decision.boot {
             Boot::Local | Boot::Silence => Mark::LocalBoot,
-            Boot::Wait | Boot::Once(_) => Mark::ScriptSaid,
+            Boot::Wait | Boot::Once(_) | Boot::Agent => Mark::ScriptSaid,
         };
         let link = Some(visitor.link);
         let reached = format!("{name} is given its script");
@@ -46,7 +64,32 @@ impl Reception {
         let told = (Stage::Script, mark);
         self.story
             .note(ask.mac, link, told, &told_to(&decision.boot), decision.why);
-        Ok(Given { name, decision })
+        Ok(Given {
+            name,
+            decision,
+            agent,
+        })
+    }
+
+    /// How its agent is let in, if it is sent one; one that cannot be let in is not sent.
+    fn invite(&self, ask: &Ask, asked: &mut Asked) -> Option<Invited> {
+        if asked.decision.boot != Boot::Agent {
+            return None;
+        }
+        let invited = self.agents.invite(ask.mac, ask.peer.ip().to_canonical());
+        let Some((invited, arch)) = invited.zip(ask.platform.and_then(AgentArch::of)) else {
+            asked.decision = Decision {
+                boot: Boot::Local,
+                why: "it got no address by DHCP that we heard of, so its agent would not be let in",
+            };
+            return None;
+        };
+        Some(Invited {
+            arch,
+            port: self.agent_port,
+            pin: invited.pin,
+            token: invited.token,
+        })
     }
 
     /// The link that it was heard on; behind a router, the one that our address is on.
@@ -87,6 +130,7 @@ fn told_to(boot: &Boot) -> String {
     match boot {
         Boot::Local | Boot::Silence => "goes on to its own disk".to_owned(),
         Boot::Wait => "waits, and asks again".to_owned(),
+        Boot::Agent => "boots the agent".to_owned(),
         Boot::Once(Once::Shell) => "boots into iPXE's shell, this once".to_owned(),
         Boot::Once(Once::Chain { url }) => format!("boots {url}, this once"),
         Boot::Once(Once::Kernel { kernel, .. }) => format!("boots the kernel {kernel}, this once"),

@@ -2,44 +2,44 @@
 //! a script takes the order for this boot off the machine's record.
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::adviser::{Adviser, Asked};
 use super::orders::{Given, SAME_BOOT};
 use crate::core::{Call, Command, Core, Receipt, Refusal};
-use crate::model::identity::usable_uuid;
 use crate::model::machine::Source;
 use crate::model::network::Admit;
 use crate::model::{
     Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, Machine,
-    RequestId,
+    Platform, RequestId,
 };
 
 /// Who asks for its script.
 #[derive(Clone, Debug)]
 pub(super) struct Visitor {
     pub mac: MacAddr,
-    pub uuid: Option<Uuid>,
+    pub platform: Option<Platform>,
     pub arch: Option<Arch>,
     pub link: LinkName,
     /// Where it asks from, for the audit log.
     pub from: String,
 }
 
-/// What the visitor boots; it is registered on the way, if it may be.
+/// What the visitor boots. Where it is sent no agent, it is registered on the way, if it may be: by its card alone, since
+/// whoever asks can say any UUID.
 pub(super) async fn admit(adviser: &Adviser, visitor: &Visitor) -> Asked {
-    let mut asked = adviser.asked(visitor.mac, &visitor.link);
-    if asked.machine.is_none() && asked.network.config.admit == Admit::Open {
-        let evidence = Evidence {
-            smbios_uuid: visitor.uuid.and_then(usable_uuid),
-            ..Evidence::of_macs(visitor.mac, [])
-        };
+    let ask = || adviser.asked(visitor.mac, visitor.platform, &visitor.link);
+    let mut asked = ask();
+    if asked.machine.is_some() {
+        adviser.forget_tries(visitor.mac);
+    } else if asked.decision.boot == Boot::Agent {
+        adviser.agent_sent(visitor.mac);
+    } else if asked.network.config.admit == Admit::Open {
         let command = Command::CheckIn {
-            evidence,
+            evidence: Evidence::of_macs(visitor.mac, []),
             source: Source::Agent,
         };
         match run(adviser.core(), visitor, command).await {
-            Ok(_) => asked = adviser.asked(visitor.mac, &visitor.link),
+            Ok(_) => asked = ask(),
             Err(why) => {
                 tracing::warn!(mac = %visitor.mac, %why, "machine not registered");
                 asked.decision = Decision {
@@ -76,6 +76,7 @@ async fn take(adviser: &Adviser, visitor: &Visitor, mut asked: Asked) -> Asked {
     let command = Command::TakeBoot {
         machine: machine.id,
         given: once.clone(),
+        agent: asked.decision.boot == Boot::Agent,
         arch: visitor.arch,
         rung: adviser.take_rung(visitor.mac),
     };
@@ -146,7 +147,7 @@ mod tests {
     #[test_case(Boot::Local, true => Boot::Local; "but not past a lock")]
     fn an_order_that_was_given_is_given_again_in_the_same_boot(boot: Boot, locked: bool) -> Boot {
         let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
-        let (id, now) = (MachineId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+        let (id, now) = (MachineId(uuid::Uuid::nil()), Timestamp::UNIX_EPOCH);
         let name = MemorableName::candidates(mac).next().unwrap();
         let evidence = Evidence::of_macs(mac, []);
         let mut machine = Machine::register(id, &evidence, name, Source::Agent, now);

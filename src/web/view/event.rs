@@ -125,6 +125,10 @@ pub fn line(event: &Event, name: Option<&str>) -> String {
             once: Some(once), ..
         } => format!("{name} took the order to boot {once}"),
         What::BootTaken { once: None, .. } => format!("{name} fetched its script"),
+        What::AgentLetIn { from, .. } => format!("{name}: its agent was let in, from {from}"),
+        What::Inventory { diff } => format!("{name} was looked into, {}", changes(diff)),
+        What::InventoryWanted {} => format!("{name} is to be looked into at its next boot"),
+        What::Alarm { reason } => format!("{name}: ALARM, {reason}"),
         What::LoaderChosen { from, to } => format!("{name}: loader from {from} to {to}"),
         What::NetworkChanged { diff } => format!("network {id}: {}", changes(diff)),
         What::AddressHeld { address } => format!("network {id}: floating IP {address} is held"),
