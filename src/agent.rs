@@ -4,9 +4,19 @@
 //! be told to do is `model::action`. It never gives up by itself: whatever fails is shown on the machine's screen and
 //! tried again, since nobody stands there to restart it.
 
+pub mod actions;
+pub mod client;
+pub mod clock;
 pub mod cmdline;
+pub mod console;
 pub mod http;
 pub mod image;
+pub mod init;
+pub mod inventory;
+pub mod log;
+pub mod network;
+mod run;
+pub mod sys;
 
 use std::process::ExitCode;
 
@@ -18,8 +28,12 @@ pub fn main() -> ExitCode {
             say(concat!("dragonfly-agent ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
+        Some("boot") => run::boot(),
+        _ if std::process::id() == 1 => init::run(),
         _ => {
-            say("usage: dragonfly-agent --version");
+            say(
+                "usage: dragonfly-agent --version\nIt is /init of Dragonfly's boot environment, and does nothing elsewhere.",
+            );
             ExitCode::from(2)
         }
     }

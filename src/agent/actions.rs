@@ -1,0 +1,45 @@
+//! What the agent does to a machine, one file for each action of `model::action`.
+//!
+//! Each can be done twice: whatever an earlier try left is made as it should be. Programs of the boot environment are
+//! called where they are the reference (mke2fs, mdadm, lvm); what is only bytes is written here.
+
+mod command;
+mod control;
+pub mod efi;
+mod error;
+mod inside;
+mod target;
+
+use std::net::IpAddr;
+
+use crate::agent::inventory::Places;
+use crate::agent::log::Log;
+use crate::model::Action;
+pub use control::Control;
+pub use error::ActionError;
+
+/// What every action needs beside its own words.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub places: Places,
+    pub log: Log,
+    /// The machine plane.
+    pub server: IpAddr,
+}
+
+/// Does an action; the answer is one line for the journal.
+pub fn perform(
+    action: &Action,
+    context: &Context,
+    control: &Control,
+) -> Result<String, ActionError> {
+    match action {
+        Action::Wait(wait) => control.wait(wait.seconds),
+        Action::Reboot(reboot) => control.wait(reboot.delay),
+        Action::Poweroff(_) => Ok("switching off".into()),
+        other => Err(ActionError::Other(format!(
+            "this agent cannot do {}",
+            other.name()
+        ))),
+    }
+}

@@ -1,0 +1,134 @@
+//! The first process of the boot environment: it makes the file systems that every program expects, keeps the agent
+//! itself running as its child, and buries the dead. It must never end, since the kernel would with it.
+//!
+//! The agent's key is made here, so that an agent that was killed, by the kernel for want of memory or by its own
+//! fault, goes on in the session that it had.
+
+pub mod modules;
+mod mounts;
+
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::client::identity::Identity;
+use super::clock::{self, Backoff};
+
+/// Where the boot environment has its programs.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Never returns.
+pub fn run() -> ! {
+    let problems = mounts::make_all();
+    // Only what is an emergency may draw over the screen.
+    let _ = std::fs::write("/proc/sys/kernel/printk", "2 4 1 7");
+    let _ = set_cad_enabled(false);
+    for problem in problems {
+        tell(&problem);
+    }
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGCHLD);
+    signals.add(Signal::SIGINT);
+    let _ = signals.thread_block();
+    let key = await_key();
+    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
+    loop {
+        match start(&key) {
+            Ok(agent) => tell(&keep(&agent, &signals)),
+            Err(error) => tell(&format!("the agent cannot be started: {error}")),
+        }
+        clock::pause(backoff.next());
+    }
+}
+
+/// A key needs randomness, which a machine without any has a little later.
+fn await_key() -> Vec<u8> {
+    loop {
+        match Identity::new_key() {
+            Ok(key) => return key,
+            Err(error) => tell(&format!("no key could be made: {error}")),
+        }
+        clock::pause(Duration::from_secs(1));
+    }
+}
+
+fn start(key: &[u8]) -> io::Result<Child> {
+    let mut agent = Command::new("/proc/self/exe")
+        .arg0("dragonfly-agent")
+        .arg("boot")
+        .env("PATH", PATH)
+        .env("HOME", "/")
+        .env("LANG", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .spawn()?;
+    if let Some(mut pipe) = agent.stdin.take() {
+        pipe.write_all(key)?;
+    }
+    Ok(agent)
+}
+
+/// Buries whoever dies until it is the agent; tells how it ended.
+fn keep(agent: &Child, signals: &SigSet) -> String {
+    loop {
+        while let Ok(status) = waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            match status {
+                WaitStatus::StillAlive => break,
+                WaitStatus::Exited(pid, code) if is(pid, agent) => {
+                    return format!("the agent ended with {code} and is started again");
+                }
+                WaitStatus::Signaled(pid, signal, _) if is(pid, agent) => {
+                    return format!("the agent was ended by {signal} and is started again");
+                }
+                _ => {}
+            }
+        }
+        if signals.wait() == Ok(Signal::SIGINT) {
+            tell("restarting, as the keyboard says");
+            restart();
+        }
+    }
+}
+
+fn is(pid: Pid, child: &Child) -> bool {
+    u32::try_from(pid.as_raw()) == Ok(child.id())
+}
+
+/// Restarts the machine; returns only where that is not allowed.
+pub fn restart() -> Errno {
+    stop(RebootMode::RB_AUTOBOOT)
+}
+
+/// Switches the machine off; returns only where that is not allowed.
+pub fn power_off() -> Errno {
+    stop(RebootMode::RB_POWER_OFF)
+}
+
+/// Starts the kernel that was loaded in this one's place; returns only where there is none.
+pub fn start_loaded() -> Errno {
+    stop(RebootMode::RB_KEXEC)
+}
+
+fn stop(how: RebootMode) -> Errno {
+    nix::unistd::sync();
+    match reboot(how) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+/// For whoever stands before the machine, whatever else works.
+fn tell(line: &str) {
+    let console = std::fs::OpenOptions::new().write(true).open("/dev/console");
+    let line = format!("\r\ndragonfly: {line}\r\n");
+    let written = console.and_then(|mut console| console.write_all(line.as_bytes()));
+    if written.is_err() {
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}

@@ -1,0 +1,333 @@
+//! The life of the agent in the boot environment: network, hello, check-in, and then one order after the other.
+//!
+//! It ends only with the machine's restart. Whatever fails is shown, logged and tried again; a token that is no longer
+//! good is the one thing that only a restart mends, since a new one comes with the next boot script.
+
+mod session;
+mod work;
+
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::actions::{self, Context, efi};
+use crate::agent::client::CallError;
+use crate::agent::client::identity::Identity;
+use crate::agent::cmdline::Cmdline;
+use crate::agent::console::Console;
+use crate::agent::inventory::{self, Places};
+use crate::agent::log::Log;
+use crate::agent::network::{self, Link, Wanted};
+use crate::agent::{clock, init};
+use crate::model::MacAddr;
+use crate::model::agent::{self as words, AskOrder, CheckIn, Order, Work};
+use session::{Session, Start};
+use work::{Act, Leave, Outcome};
+
+/// An order is waited for so long by one question.
+const WAIT: u64 = 20;
+/// A refused agent restarts its machine after this time, in which a person can read why.
+const BEFORE_RESTART: Duration = Duration::from_secs(60);
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// What everything here needs.
+struct Agent {
+    places: Places,
+    console: Console,
+    log: Log,
+    session: Session,
+    mac: MacAddr,
+    address: IpAddr,
+    server: SocketAddr,
+}
+
+/// Runs until the machine restarts. The key comes by standard input, from the init.
+pub fn boot() -> ExitCode {
+    let (console, log, places) = (Console::default(), Log::default(), Places::real());
+    let line = std::fs::read_to_string(places.proc.join("cmdline")).unwrap_or_default();
+    let told = Cmdline::parse(&line);
+    console.start(&told.consoles, &log);
+    log.say(concat!(
+        "dragonfly-agent ",
+        env!("CARGO_PKG_VERSION"),
+        " starts"
+    ));
+    let mut key = Vec::new();
+    let _ = std::io::stdin().take(4096).read_to_end(&mut key);
+    match Identity::of(key) {
+        Ok(identity) => live(&told, identity, places, console, log),
+        Err(error) => {
+            log.say(format!("the key of this session cannot be read: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, log: Log) -> ! {
+    for word in &told.wrong {
+        log.say(format!(
+            "{word} on the kernel's command line cannot be read"
+        ));
+    }
+    let (Some(server), Some(pin), Some(token)) = (told.server, told.pin, told.token.clone()) else {
+        let names = [
+            words::cmdline::SERVER,
+            words::cmdline::PIN,
+            words::cmdline::TOKEN,
+        ]
+        .join(", ");
+        halt(
+            &console,
+            &log,
+            &format!(
+                "the kernel's command line lacks one of {names}: was it started by Dragonfly's script?"
+            ),
+        );
+    };
+    console.update(|status| {
+        status.server = server.to_string();
+        status.mac = told.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    });
+    let link = join(told, &places, &console, &log);
+    let start = Start {
+        server,
+        pin,
+        token,
+        mac: told.mac.unwrap_or(link.mac),
+        identity,
+    };
+    let mac = start.mac;
+    loop {
+        match Session::open(&start, &console, &log) {
+            Ok(session) => {
+                let (places, console, log) = (places.clone(), console.clone(), log.clone());
+                let address = link.lease.address.into();
+                let mut agent = Agent {
+                    places,
+                    console,
+                    log,
+                    session,
+                    mac,
+                    address,
+                    server,
+                };
+                agent.serve()
+            }
+            Err(error) => refused(&console, &log, &error),
+        }
+    }
+}
+
+/// Drivers and network: those that the network needs first, all others while it comes up.
+fn join(told: &Cmdline, places: &Places, console: &Console, log: &Log) -> Link {
+    show(console, "starting", "loading drivers");
+    init::modules::load_for_network(&places.sys, log);
+    let (sys, others) = (places.sys.clone(), log.clone());
+    let loading = std::thread::Builder::new()
+        .name("drivers".into())
+        .spawn(move || init::modules::load_all(&sys, &others));
+    let state = |why: &str| show(console, "connecting", why);
+    let link = network::bring_up(&Wanted {
+        sys: &places.sys,
+        mac: told.mac,
+        vlan: told.vlan,
+        log,
+        state: &state,
+    });
+    console.update(|status| {
+        status.address = format!(
+            "{}/{} on {}",
+            link.lease.address, link.lease.prefix, link.name
+        );
+        status.mac = link.mac.to_string();
+    });
+    // Disks that are not there yet would be missing from the inventory.
+    match loading {
+        Ok(loading) => drop(loading.join()),
+        Err(_) => init::modules::load_all(&places.sys, log),
+    }
+    link
+}
+
+impl Agent {
+    fn serve(&mut self) -> ! {
+        let mut order = self.check_in();
+        loop {
+            order = match order {
+                Ok(order) => self.obey(order),
+                Err(error) => {
+                    refused(&self.console, &self.log, &error);
+                    self.check_in()
+                }
+            }
+        }
+    }
+
+    /// Tells what is in the machine, as it is now.
+    fn check_in(&self) -> Result<Order, CallError> {
+        show(&self.console, "looking", "reading what is in this machine");
+        let hardware = inventory::hardware(&self.places);
+        for disk in &hardware.disks {
+            let contents = disk
+                .contents
+                .as_ref()
+                .map_or_else(|| "unreadable".into(), |kinds| kinds.join(", "));
+            self.log.say(format!(
+                "disk {disk}: {}",
+                if contents.is_empty() {
+                    "blank"
+                } else {
+                    &contents
+                }
+            ));
+        }
+        let question = CheckIn {
+            evidence: inventory::evidence(&self.places, self.mac),
+            hardware,
+            address: Some(self.address),
+        };
+        show(&self.console, "checking in", "");
+        self.session
+            .insist(words::CHECK_IN, &question, Duration::ZERO)
+    }
+
+    fn obey(&self, order: Order) -> Result<Order, CallError> {
+        match order {
+            Order::Wait { name, why } => {
+                self.console.update(|status| {
+                    status.name = name;
+                    status.state = "waiting".into();
+                    status.why = why;
+                });
+                self.ask()
+            }
+            Order::Execute(work) => self.execute(&work),
+            Order::LocalBoot { why } => {
+                show(&self.console, "starting the system on the disk", &why);
+                if let Err(error) = efi::boot_disk_once(Path::new(efi::VARIABLES)) {
+                    self.log
+                        .say(format!("the firmware's own order decides: {error}"));
+                }
+                self.leave(Leave::Restart)
+            }
+            Order::Reboot { why } => {
+                show(&self.console, "restarting", &why);
+                self.leave(Leave::Restart)
+            }
+            Order::PowerOff { why } => {
+                show(&self.console, "switching off", &why);
+                self.leave(Leave::PowerOff)
+            }
+            Order::Halt { why } => halt(&self.console, &self.log, &why),
+        }
+    }
+
+    /// The next order; a machine that changed meanwhile is told first.
+    fn ask(&self) -> Result<Order, CallError> {
+        let before = inventory::disks::names(&self.places);
+        let asked = clock::now();
+        let question = AskOrder { wait_seconds: WAIT };
+        let order = self
+            .session
+            .insist(words::ORDER, &question, Duration::from_secs(WAIT));
+        if inventory::disks::names(&self.places) != before {
+            self.log.say("the disks changed");
+            return self.check_in();
+        }
+        // A server that holds nothing back would be asked without end.
+        clock::pause(BETWEEN.saturating_sub(asked.elapsed()));
+        order
+    }
+
+    fn execute(&self, work: &Work) -> Result<Order, CallError> {
+        self.log.say(format!(
+            "workflow {} with {}, attempt {}",
+            work.workflow, work.template, work.attempt
+        ));
+        let context = Context {
+            places: self.places.clone(),
+            log: self.log.clone(),
+            server: self.server.ip(),
+        };
+        let act: Act =
+            Arc::new(move |action: &_, control: &_| actions::perform(action, &context, control));
+        let outcome = work::perform(work, &self.session, &self.console, &self.log, &act)?;
+        self.console.update(|status| status.bar = None);
+        match outcome {
+            Outcome::Leave(leave) => self.leave(leave),
+            Outcome::Finished => {
+                show(&self.console, "done", &work.template);
+                self.ask()
+            }
+            Outcome::Failed => {
+                show(&self.console, "failed", "waiting for what the server says");
+                self.ask()
+            }
+            Outcome::Stopped(why) => {
+                self.log.say(format!("stopped: {why}"));
+                show(&self.console, "stopped", &why);
+                self.ask()
+            }
+            Outcome::Stuck => {
+                show(&self.console, "restarting", "a step does not end");
+                self.leave(Leave::Restart)
+            }
+        }
+    }
+
+    /// The machine goes; what comes back is only what did not work.
+    fn leave(&self, how: Leave) -> Result<Order, CallError> {
+        self.session.flush_log();
+        let error = match how {
+            Leave::Restart => init::restart(),
+            Leave::PowerOff => init::power_off(),
+            Leave::Loaded => init::start_loaded(),
+        };
+        self.log.say(format!("the machine does not go: {error}"));
+        self.console
+            .update(|status| status.error = Some(format!("the machine does not go: {error}")));
+        clock::pause(BEFORE_RESTART);
+        self.ask()
+    }
+}
+
+fn show(console: &Console, state: &str, why: &str) {
+    console.update(|status| {
+        state.clone_into(&mut status.state);
+        why.clone_into(&mut status.why);
+    });
+}
+
+/// Stops for good when the server says so; otherwise a restart brings a new token.
+fn refused(console: &Console, log: &Log, error: &CallError) {
+    if error.halts() {
+        halt(console, log, &error.to_string())
+    }
+    log.say(format!("{error}; restarting in a minute, for a new token"));
+    console.update(|status| status.error = Some(error.to_string()));
+    show(
+        console,
+        "refused",
+        "restarting in a minute, for a new token",
+    );
+    clock::pause(BEFORE_RESTART);
+    let error = init::restart();
+    log.say(format!("the machine does not restart: {error}"));
+}
+
+/// Shows why, and nothing more.
+fn halt(console: &Console, log: &Log, why: &str) -> ! {
+    log.say(format!("halted: {why}"));
+    console.update(|status| status.error = Some(why.to_owned()));
+    show(
+        console,
+        "halted",
+        "this machine does nothing more until it is restarted",
+    );
+    loop {
+        clock::pause(Duration::from_secs(3600));
+    }
+}
