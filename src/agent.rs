@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("boot") => run::boot(),
+        Some("in") => actions::chroot::enter(&words[1..]),
         _ if std::process::id() == 1 => init::run(),
         _ => {
             say(

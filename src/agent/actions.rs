@@ -3,12 +3,18 @@
 //! Each can be done twice: whatever an earlier try left is made as it should be. Programs of the boot environment are
 //! called where they are the reference (mke2fs, mdadm, lvm); what is only bytes is written here.
 
+pub mod chroot;
 mod command;
 mod control;
 pub mod efi;
 mod error;
+mod files;
+mod gpt;
+mod image;
 mod inside;
+mod partition;
 mod target;
+mod wipe;
 
 use std::net::IpAddr;
 
@@ -34,6 +40,11 @@ pub fn perform(
     control: &Control,
 ) -> Result<String, ActionError> {
     match action {
+        Action::Partition(wanted) => partition::partition(wanted, context, control),
+        Action::Image2disk(wanted) => image::write(wanted, context, control),
+        Action::Writefile(wanted) => files::write(wanted, context, control),
+        Action::Chroot(wanted) => chroot::chroot(wanted, context, control),
+        Action::Erase(wanted) => wipe::erase(wanted, context, control),
         Action::Wait(wait) => control.wait(wait.seconds),
         Action::Reboot(reboot) => control.wait(reboot.delay),
         Action::Poweroff(_) => Ok("switching off".into()),

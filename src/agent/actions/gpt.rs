@@ -9,12 +9,22 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 pub(super) type Guid = [u8; 16];
 
 /// Types, as they stand on the disk: the first three fields of a GUID are little-endian.
-pub(super) const EFI_SYSTEM: Guid = [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
+pub(super) const EFI_SYSTEM: Guid = [
+    0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+];
 pub(super) const BIOS_BOOT: Guid = *b"Hah!IdontNeedEFI";
-pub(super) const LINUX: Guid = [0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4];
-pub(super) const LINUX_SWAP: Guid = [0x6d, 0xfd, 0x57, 0x06, 0xab, 0xa4, 0xc4, 0x43, 0x84, 0xe5, 0x09, 0x33, 0xc8, 0x4b, 0x4f, 0x4f];
-pub(super) const LINUX_RAID: Guid = [0x0f, 0x88, 0x9d, 0xa1, 0xfc, 0x05, 0x3b, 0x4d, 0xa0, 0x06, 0x74, 0x3f, 0x0f, 0x84, 0x91, 0x1e];
-pub(super) const LINUX_LVM: Guid = [0x79, 0xd3, 0xd6, 0xe6, 0x07, 0xf5, 0xc2, 0x44, 0xa2, 0x3c, 0x23, 0x8f, 0x2a, 0x3d, 0xf9, 0x28];
+pub(super) const LINUX: Guid = [
+    0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4,
+];
+pub(super) const LINUX_SWAP: Guid = [
+    0x6d, 0xfd, 0x57, 0x06, 0xab, 0xa4, 0xc4, 0x43, 0x84, 0xe5, 0x09, 0x33, 0xc8, 0x4b, 0x4f, 0x4f,
+];
+pub(super) const LINUX_RAID: Guid = [
+    0x0f, 0x88, 0x9d, 0xa1, 0xfc, 0x05, 0x3b, 0x4d, 0xa0, 0x06, 0x74, 0x3f, 0x0f, 0x84, 0x91, 0x1e,
+];
+pub(super) const LINUX_LVM: Guid = [
+    0x79, 0xd3, 0xd6, 0xe6, 0x07, 0xf5, 0xc2, 0x44, 0xa2, 0x3c, 0x23, 0x8f, 0x2a, 0x3d, 0xf9, 0x28,
+];
 
 const SIGNATURE: &[u8] = b"EFI PART";
 const HEADER: usize = 92;
@@ -61,10 +71,16 @@ impl Table {
     }
 
     /// Reads the first copy; none where it is not there or not whole.
-    pub(super) fn read(disk: &mut (impl Read + Seek), sector: u64, sectors: u64) -> io::Result<Option<Self>> {
+    pub(super) fn read(
+        disk: &mut (impl Read + Seek),
+        sector: u64,
+        sectors: u64,
+    ) -> io::Result<Option<Self>> {
         let header = read(disk, sector, HEADER)?;
-        let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
-        let half = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
+        let word =
+            |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
+        let half =
+            |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
         let mut unsummed = header.clone();
         unsummed[16..20].fill(0);
         if !header.starts_with(SIGNATURE) || half(12) != 92 || crc32(&unsummed) != half(16) {
@@ -75,11 +91,17 @@ impl Table {
         if !(ENTRY..=4096).contains(&size) {
             return Ok(None);
         }
-        let bytes = read(disk, word(72).saturating_mul(sector), size * usize::try_from(count).unwrap_or(0))?;
+        let bytes = read(
+            disk,
+            word(72).saturating_mul(sector),
+            size * usize::try_from(count).unwrap_or(0),
+        )?;
         if crc32(&bytes) != half(88) {
             return Ok(None);
         }
-        let entries = (1..).zip(bytes.chunks_exact(size)).filter_map(|(number, bytes)| Entry::read(number, bytes));
+        let entries = (1..)
+            .zip(bytes.chunks_exact(size))
+            .filter_map(|(number, bytes)| Entry::read(number, bytes));
         Ok(Some(Self {
             disk: header[56..72].try_into().unwrap_or_default(),
             sector,
@@ -136,9 +158,13 @@ impl Table {
     fn entry_bytes(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; ENTRY * ENTRIES];
         for entry in &self.entries {
-            let slot = usize::try_from(entry.number).ok().and_then(|number| number.checked_sub(1));
+            let slot = usize::try_from(entry.number)
+                .ok()
+                .and_then(|number| number.checked_sub(1));
             let place = slot.and_then(|slot| bytes.get_mut(slot * ENTRY..(slot + 1) * ENTRY));
-            let place = place.ok_or_else(|| io::Error::other(format!("there is no room for partition {}", entry.number)))?;
+            let place = place.ok_or_else(|| {
+                io::Error::other(format!("there is no room for partition {}", entry.number))
+            })?;
             entry.fill(place);
         }
         bytes.resize(bytes.len().next_multiple_of(self.size()), 0);
@@ -154,7 +180,10 @@ impl Entry {
     fn read(number: u32, bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let kind: Guid = bytes.get(..16)?.try_into().ok()?;
-        let name = bytes.get(56..ENTRY)?.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let name = bytes
+            .get(56..ENTRY)?
+            .chunks_exact(2)
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         let name: Vec<u16> = name.take_while(|unit| *unit != 0).collect();
         let entry = Self {
             number,
@@ -175,7 +204,10 @@ impl Entry {
         place[40..48].copy_from_slice(&self.last.to_le_bytes());
         place[48..56].copy_from_slice(&self.attributes.to_le_bytes());
         let name = self.name.encode_utf16().take(36).flat_map(u16::to_le_bytes);
-        place[56..].iter_mut().zip(name).for_each(|(to, from)| *to = from);
+        place[56..]
+            .iter_mut()
+            .zip(name)
+            .for_each(|(to, from)| *to = from);
     }
 }
 
@@ -189,7 +221,13 @@ fn read(disk: &mut (impl Read + Seek), at: u64, length: usize) -> io::Result<Vec
 /// The checksum of ISO 3309, reflected.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 0 { sum >> 1 } else { sum >> 1 ^ 0xedb8_8320 })
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            if sum & 1 == 0 {
+                sum >> 1
+            } else {
+                sum >> 1 ^ 0xedb8_8320
+            }
+        })
     })
 }
 
@@ -197,7 +235,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 pub(super) fn new_guid() -> io::Result<Guid> {
     use ring::rand::SecureRandom as _;
     let mut guid = [0; 16];
-    ring::rand::SystemRandom::new().fill(&mut guid).map_err(|_| io::Error::other("no randomness"))?;
+    ring::rand::SystemRandom::new()
+        .fill(&mut guid)
+        .map_err(|_| io::Error::other("no randomness"))?;
     guid[7] = guid[7] & 0x0f | 0x40;
     guid[8] = guid[8] & 0x3f | 0x80;
     Ok(guid)

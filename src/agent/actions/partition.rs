@@ -28,7 +28,11 @@ enum Use {
     Swap,
 }
 
-pub(super) fn partition(wanted: &Partition, context: &Context, control: &Control) -> Result<String, ActionError> {
+pub(super) fn partition(
+    wanted: &Partition,
+    context: &Context,
+    control: &Control,
+) -> Result<String, ActionError> {
     let disks = all_disks(wanted, context)?;
     check_names(wanted)?;
     let mut roots = Vec::new();
@@ -62,8 +66,15 @@ fn all_disks(wanted: &Partition, context: &Context) -> Result<Vec<Disk>, ActionE
 fn check_names(wanted: &Partition) -> Result<(), ActionError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '.');
     match &wanted.lvm {
-        Some(name) if name.is_empty() || name.len() > 100 || !name.chars().all(good) || name.starts_with('.') => {
-            Err(ActionError::Other(format!("{name:?} is no name of a volume group; vg0 is one")))
+        Some(name)
+            if name.is_empty()
+                || name.len() > 100
+                || !name.chars().all(good)
+                || name.starts_with('.') =>
+        {
+            Err(ActionError::Other(format!(
+                "{name:?} is no name of a volume group; vg0 is one"
+            )))
         }
         _ => Ok(()),
     }
@@ -82,16 +93,30 @@ fn layout(wanted: &Partition, disk: &Disk) -> Result<Table, ActionError> {
     let end = (table.last_usable() + 1) * sector / ALIGN * ALIGN;
     let swap = wanted.swap_bytes.unwrap_or(0).next_multiple_of(ALIGN);
     let first = match wanted.layout {
-        Layout::GptEfi => Some((Use::Efi, wanted.efi_bytes.unwrap_or(EFI_BYTES).next_multiple_of(ALIGN))),
+        Layout::GptEfi => Some((
+            Use::Efi,
+            wanted
+                .efi_bytes
+                .unwrap_or(EFI_BYTES)
+                .next_multiple_of(ALIGN),
+        )),
         Layout::GptBios => Some((Use::Bios, BIOS_BYTES)),
         Layout::Single => None,
     };
     let taken = ALIGN + first.map_or(0, |(_, size)| size) + swap;
-    let root = end.checked_sub(taken).filter(|root| *root >= LEAST_ROOT).ok_or_else(|| {
-        let least = (taken + LEAST_ROOT) >> 20;
-        ActionError::Other(format!("{disk} is too small for this layout, which needs {least} MiB"))
-    })?;
-    let parts = first.into_iter().chain([(Use::Root, root)]).chain((swap > 0).then_some((Use::Swap, swap)));
+    let root = end
+        .checked_sub(taken)
+        .filter(|root| *root >= LEAST_ROOT)
+        .ok_or_else(|| {
+            let least = (taken + LEAST_ROOT) >> 20;
+            ActionError::Other(format!(
+                "{disk} is too small for this layout, which needs {least} MiB"
+            ))
+        })?;
+    let parts = first
+        .into_iter()
+        .chain([(Use::Root, root)])
+        .chain((swap > 0).then_some((Use::Swap, swap)));
     let mut at = ALIGN;
     for (number, (what, size)) in (1..).zip(parts) {
         let (kind, name) = kind(what, wanted);
@@ -122,15 +147,30 @@ fn kind(what: Use, wanted: &Partition) -> (Guid, &'static str) {
 
 fn write(context: &Context, disk: &Disk, table: &Table) -> Result<(), ActionError> {
     let path = target::device(&context.places, &disk.device);
-    let mut file = OpenOptions::new().write(true).open(&path).map_err(ActionError::at(&path))?;
-    let written = table.write(&mut file).and_then(|()| table.write_shield(&mut file)).and_then(|()| file.sync_all());
-    written.map_err(ActionError::io(format!("writing the partition table of {}", disk.device)))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .map_err(ActionError::at(&path))?;
+    let written = table
+        .write(&mut file)
+        .and_then(|()| table.write_shield(&mut file))
+        .and_then(|()| file.sync_all());
+    written.map_err(ActionError::io(format!(
+        "writing the partition table of {}",
+        disk.device
+    )))?;
     wipe::reread(context, &file);
     Ok(())
 }
 
 /// Makes the file systems beside the root; the device of the root's partition.
-fn fill(wanted: &Partition, context: &Context, control: &Control, disk: &Disk, table: &Table) -> Result<PathBuf, ActionError> {
+fn fill(
+    wanted: &Partition,
+    context: &Context,
+    control: &Control,
+    disk: &Disk,
+    table: &Table,
+) -> Result<PathBuf, ActionError> {
     let mut root = None;
     for entry in &table.entries {
         let part = target::await_part(&context.places, &disk.device, entry.number, control)?;
@@ -139,9 +179,18 @@ fn fill(wanted: &Partition, context: &Context, control: &Control, disk: &Disk, t
         match entry.kind {
             gpt::EFI_SYSTEM => {
                 control.phase("making the EFI system partition");
-                run(program("mkfs.vfat", ["-F", "32", "-n", "EFI"].map(Into::into).into_iter().chain([device.into_os_string()])))?;
+                run(program(
+                    "mkfs.vfat",
+                    ["-F", "32", "-n", "EFI"]
+                        .map(Into::into)
+                        .into_iter()
+                        .chain([device.into_os_string()]),
+                ))?;
             }
-            gpt::LINUX_SWAP => run(program("mkswap", ["-L".into(), "swap".into(), device.into_os_string()]))?,
+            gpt::LINUX_SWAP => run(program(
+                "mkswap",
+                ["-L".into(), "swap".into(), device.into_os_string()],
+            ))?,
             gpt::BIOS_BOOT => {}
             _ => root = Some(device),
         }
@@ -150,7 +199,12 @@ fn fill(wanted: &Partition, context: &Context, control: &Control, disk: &Disk, t
 }
 
 /// The device that the root's file system is made on.
-fn root_device(wanted: &Partition, context: &Context, control: &Control, roots: Vec<PathBuf>) -> Result<PathBuf, ActionError> {
+fn root_device(
+    wanted: &Partition,
+    context: &Context,
+    control: &Control,
+    roots: Vec<PathBuf>,
+) -> Result<PathBuf, ActionError> {
     let run = |command| command::run(command, &context.log, control);
     let mut device = match roots.as_slice() {
         [one] => one.clone(),
@@ -158,8 +212,22 @@ fn root_device(wanted: &Partition, context: &Context, control: &Control, roots: 
             control.phase("making the mirror");
             let count = format!("--raid-devices={}", several.len());
             // GRUB reads 1.2; "any" lets the installed system have its own name.
-            let words = ["--create", MIRROR, "--run", "--level=1", "--metadata=1.2", "--homehost=any", &count];
-            run(program("mdadm", words.iter().map(Into::into).chain(several.iter().map(|path| path.as_os_str().to_owned()))))?;
+            let words = [
+                "--create",
+                MIRROR,
+                "--run",
+                "--level=1",
+                "--metadata=1.2",
+                "--homehost=any",
+                &count,
+            ];
+            run(program(
+                "mdadm",
+                words
+                    .iter()
+                    .map(Into::into)
+                    .chain(several.iter().map(|path| path.as_os_str().to_owned())),
+            ))?;
             MIRROR.into()
         }
     };
@@ -169,22 +237,39 @@ fn root_device(wanted: &Partition, context: &Context, control: &Control, roots: 
         let path = device.to_string_lossy().into_owned();
         lvm(&["pvcreate", "-ff", "-y", &path])?;
         lvm(&["vgcreate", "-y", group, &path])?;
-        lvm(&["lvcreate", "-y", "-W", "n", "-Z", "n", "-l", "100%FREE", "-n", VOLUME, group])?;
+        lvm(&[
+            "lvcreate", "-y", "-W", "n", "-Z", "n", "-l", "100%FREE", "-n", VOLUME, group,
+        ])?;
         lvm(&["vgmknodes", group])?;
         device = PathBuf::from(format!("/dev/{group}/{VOLUME}"));
     }
     Ok(device)
 }
 
-fn make_root(wanted: &Partition, context: &Context, control: &Control, root: &std::path::Path) -> Result<(), ActionError> {
+fn make_root(
+    wanted: &Partition,
+    context: &Context,
+    control: &Control,
+    root: &std::path::Path,
+) -> Result<(), ActionError> {
     control.phase("making the root's file system");
     let (name, words): (&str, &[&str]) = match wanted.fs_type.as_deref().unwrap_or("ext4") {
         "ext4" => ("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "root"]),
         "xfs" => ("mkfs.xfs", &["-q", "-f", "-L", "root"]),
         "btrfs" => ("mkfs.btrfs", &["-q", "-f", "-L", "root"]),
-        other => return Err(ActionError::Other(format!("a root cannot be {other:?} here; ext4 and xfs are known"))),
+        other => {
+            return Err(ActionError::Other(format!(
+                "a root cannot be {other:?} here; ext4 and xfs are known"
+            )));
+        }
     };
-    let command = program(name, words.iter().map(Into::into).chain([root.as_os_str().to_owned()]));
+    let command = program(
+        name,
+        words
+            .iter()
+            .map(Into::into)
+            .chain([root.as_os_str().to_owned()]),
+    );
     command::run(command, &context.log, control)
 }
 
@@ -213,17 +298,42 @@ mod tests {
 
     fn sizes(table: &Table) -> Vec<(Guid, u64)> {
         let mib = |entry: &Entry| (entry.last - entry.first + 1) * table.sector >> 20;
-        table.entries.iter().map(|entry| (entry.kind, mib(entry))).collect()
+        table
+            .entries
+            .iter()
+            .map(|entry| (entry.kind, mib(entry)))
+            .collect()
     }
 
     #[test_case(512)]
     #[test_case(4096)]
     fn a_disk_is_filled_to_its_last_whole_mebibyte(sector: u32) {
-        let table = layout(&wanted(Layout::GptEfi, Some(256 << 20)), &disk(4096, sector)).unwrap();
-        assert_eq!(sizes(&table), [(gpt::EFI_SYSTEM, 512), (gpt::LINUX, 3326), (gpt::LINUX_SWAP, 256)]);
-        assert!(table.entries.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
+        let table = layout(
+            &wanted(Layout::GptEfi, Some(256 << 20)),
+            &disk(4096, sector),
+        )
+        .unwrap();
+        assert_eq!(
+            sizes(&table),
+            [
+                (gpt::EFI_SYSTEM, 512),
+                (gpt::LINUX, 3326),
+                (gpt::LINUX_SWAP, 256)
+            ]
+        );
+        assert!(
+            table
+                .entries
+                .windows(2)
+                .all(|pair| pair[0].last + 1 == pair[1].first)
+        );
         assert!(table.entries.last().unwrap().last <= table.last_usable());
-        assert!(table.entries.iter().all(|entry| entry.first * u64::from(sector) % ALIGN == 0));
+        assert!(
+            table
+                .entries
+                .iter()
+                .all(|entry| entry.first * u64::from(sector) % ALIGN == 0)
+        );
     }
 
     #[test]
@@ -234,14 +344,19 @@ mod tests {
         assert_eq!(sizes(&single), [(gpt::LINUX, 1022)]);
         let mut mirror = wanted(Layout::Single, None);
         mirror.mirror.push(crate::model::DiskRule::Auto);
-        assert_eq!(sizes(&layout(&mirror, &disk(1024, 512)).unwrap())[0].0, gpt::LINUX_RAID);
+        assert_eq!(
+            sizes(&layout(&mirror, &disk(1024, 512)).unwrap())[0].0,
+            gpt::LINUX_RAID
+        );
     }
 
     #[test_case(0)]
     #[test_case(500)]
     #[test_case(570)]
     fn a_disk_that_is_too_small_is_told_with_what_it_needs(mib: u64) {
-        let error = layout(&wanted(Layout::GptEfi, None), &disk(mib, 512)).unwrap_err().to_string();
+        let error = layout(&wanted(Layout::GptEfi, None), &disk(mib, 512))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("needs 577 MiB"), "{error}");
     }
 

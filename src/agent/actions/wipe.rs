@@ -20,11 +20,18 @@ const ZEROS: usize = 1 << 20;
 const PIECE: u64 = 64 << 20;
 
 /// Quick: so that nothing on the disk is recognised. Secure: so that nothing is there.
-pub(super) fn erase(erase: &Erase, context: &Context, control: &Control) -> Result<String, ActionError> {
+pub(super) fn erase(
+    erase: &Erase,
+    context: &Context,
+    control: &Control,
+) -> Result<String, ActionError> {
     let disk = target::disk(context, &erase.disk)?;
     forget(context, control, &disk)?;
     let path = target::device(&context.places, &disk.device);
-    let mut file = OpenOptions::new().write(true).open(&path).map_err(ActionError::at(&path))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .map_err(ActionError::at(&path))?;
     let how = if erase.secure {
         secure(&mut file, &disk, context, control)?
     } else if block::wipe(&file, Wipe::Discard, 0, disk.size_bytes).is_ok() {
@@ -37,18 +44,30 @@ pub(super) fn erase(erase: &Erase, context: &Context, control: &Control) -> Resu
     Ok(format!("{disk}: {how}"))
 }
 
-fn secure(file: &mut File, disk: &Disk, context: &Context, control: &Control) -> Result<&'static str, ActionError> {
+fn secure(
+    file: &mut File,
+    disk: &Disk,
+    context: &Context,
+    control: &Control,
+) -> Result<&'static str, ActionError> {
     if block::wipe(file, Wipe::SecureDiscard, 0, disk.size_bytes).is_ok() {
         return Ok("erased by its own command");
     }
-    context.log.say(format!("{} has no command of its own to erase it; overwriting", disk.device));
+    context.log.say(format!(
+        "{} has no command of its own to erase it; overwriting",
+        disk.device
+    ));
     let zeros = vec![0; ZEROS];
     let what = || format!("overwriting {}", disk.device);
-    file.seek(SeekFrom::Start(0)).map_err(ActionError::io(what()))?;
+    file.seek(SeekFrom::Start(0))
+        .map_err(ActionError::io(what()))?;
     let mut done = 0;
     while done < disk.size_bytes {
-        let piece = usize::try_from(disk.size_bytes - done).unwrap_or(ZEROS).min(ZEROS);
-        file.write_all(&zeros[..piece]).map_err(ActionError::io(what()))?;
+        let piece = usize::try_from(disk.size_bytes - done)
+            .unwrap_or(ZEROS)
+            .min(ZEROS);
+        file.write_all(&zeros[..piece])
+            .map_err(ActionError::io(what()))?;
         done += piece as u64;
         if done % PIECE == 0 {
             file.sync_data().map_err(ActionError::io(what()))?;
@@ -76,7 +95,11 @@ pub(super) fn forget(context: &Context, control: &Control, disk: &Disk) -> Resul
 fn release(context: &Context, control: &Control, disk: &str) {
     let mounts = std::fs::read_to_string(context.places.proc.join("mounts")).unwrap_or_default();
     let ours = |line: &&str| line.starts_with(&format!("/dev/{disk}"));
-    for place in mounts.lines().filter(ours).filter_map(|line| line.split(' ').nth(1)) {
+    for place in mounts
+        .lines()
+        .filter(ours)
+        .filter_map(|line| line.split(' ').nth(1))
+    {
         let _ = umount2(place, MntFlags::MNT_DETACH);
     }
     if !has_holders(context, disk) {
@@ -84,21 +107,34 @@ fn release(context: &Context, control: &Control, disk: &str) {
     }
     // Volumes first: they may stand on a RAID.
     let _ = command::run(program("lvm", ["vgchange", "-an"]), &context.log, control);
-    let _ = command::run(program("mdadm", ["--stop", "--scan"]), &context.log, control);
+    let _ = command::run(
+        program("mdadm", ["--stop", "--scan"]),
+        &context.log,
+        control,
+    );
 }
 
 /// Whether something stands on the disk or on one of its partitions.
 fn has_holders(context: &Context, disk: &str) -> bool {
     let parts = disks::partitions(&context.places.sys, disk);
     let names = parts.iter().map(|part| part.name.as_str()).chain([disk]);
-    let mut folders = names.map(|name| context.places.sys.join("class/block").join(name).join("holders"));
-    folders.any(|folder| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()))
+    let mut folders = names.map(|name| {
+        context
+            .places
+            .sys
+            .join("class/block")
+            .join(name)
+            .join("holders")
+    });
+    folders
+        .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
 fn strike(context: &Context, name: &str, size: u64) -> Result<(), ActionError> {
     let path = target::device(&context.places, name);
     let file = OpenOptions::new().write(true).open(&path);
-    file.and_then(|mut file| strike_ends(&mut file, size)).map_err(ActionError::io(format!("clearing {name}")))
+    file.and_then(|mut file| strike_ends(&mut file, size))
+        .map_err(ActionError::io(format!("clearing {name}")))
 }
 
 fn strike_ends(file: &mut File, size: u64) -> io::Result<()> {
@@ -115,7 +151,9 @@ fn strike_ends(file: &mut File, size: u64) -> io::Result<()> {
 pub(super) fn reread(context: &Context, disk: &File) {
     let _ = block::forget_cached(disk);
     if let Err(error) = block::reread_partitions(disk) {
-        context.log.say(format!("the partitions were not read anew: {error}"));
+        context
+            .log
+            .say(format!("the partitions were not read anew: {error}"));
     }
 }
 
@@ -139,7 +177,12 @@ mod tests {
         file.rewind().unwrap();
         std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
         let end = usize::try_from(END).unwrap().min(length);
-        assert!(bytes[..end].iter().chain(&bytes[length - end..]).all(|byte| *byte == 0));
+        assert!(
+            bytes[..end]
+                .iter()
+                .chain(&bytes[length - end..])
+                .all(|byte| *byte == 0)
+        );
         assert_eq!(bytes.contains(&1), size > 2 * END);
     }
 }

@@ -27,7 +27,10 @@ fn table(sector: u64, bytes: u64) -> Table {
 }
 
 fn written(table: &Table) -> Vec<u8> {
-    let mut disk = Cursor::new(vec![0; usize::try_from(table.sector * table.sectors).unwrap()]);
+    let mut disk = Cursor::new(vec![
+        0;
+        usize::try_from(table.sector * table.sectors).unwrap()
+    ]);
     table.write(&mut disk).unwrap();
     table.write_shield(&mut disk).unwrap();
     disk.into_inner()
@@ -60,13 +63,21 @@ fn the_types_are_those_that_are_known() {
 fn another_program_reads_it_without_a_complaint() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), written(&table(512, 16 * ALIGN))).unwrap();
-    let seen = Command::new("sfdisk").arg("--verify").arg(file.path()).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").output();
+    let seen = Command::new("sfdisk")
+        .arg("--verify")
+        .arg(file.path())
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .output();
     match seen {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         seen => {
             let seen = seen.unwrap();
-            let text = String::from_utf8_lossy(&seen.stdout).into_owned() + &String::from_utf8_lossy(&seen.stderr);
-            assert!(seen.status.success() && text.contains("No errors detected"), "{text}");
+            let text = String::from_utf8_lossy(&seen.stdout).into_owned()
+                + &String::from_utf8_lossy(&seen.stderr);
+            assert!(
+                seen.status.success() && text.contains("No errors detected"),
+                "{text}"
+            );
         }
     }
 }
