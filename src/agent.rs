@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod cmdline;
 pub mod console;
+pub mod home;
 pub mod http;
 pub mod image;
 pub mod init;
@@ -29,11 +30,12 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("boot") => run::boot(),
+        Some("home") => home::run(),
         Some("in") => actions::chroot::enter(&words[1..]),
         _ if std::process::id() == 1 => init::run(),
         _ => {
             say(
-                "usage: dragonfly-agent --version\nIt is /init of Dragonfly's boot environment, and does nothing elsewhere.",
+                "usage: dragonfly-agent home | --version\nIt is /init of Dragonfly's boot environment, and the unit of what was installed.",
             );
             ExitCode::from(2)
         }

@@ -3,15 +3,20 @@
 //! Each can be done twice: whatever an earlier try left is made as it should be. Programs of the boot environment are
 //! called where they are the reference (mke2fs, mdadm, lvm); what is only bytes is written here.
 
+mod bootloader;
+mod call_home;
 pub mod chroot;
 mod command;
 mod control;
 pub mod efi;
+mod efiboot;
 mod error;
 mod files;
 mod gpt;
+mod grow;
 mod image;
 mod inside;
+mod kexec;
 mod partition;
 mod target;
 mod wipe;
@@ -44,6 +49,11 @@ pub fn perform(
         Action::Image2disk(wanted) => image::write(wanted, context, control),
         Action::Writefile(wanted) => files::write(wanted, context, control),
         Action::Chroot(wanted) => chroot::chroot(wanted, context, control),
+        Action::Growroot(wanted) => grow::grow(wanted, context, control),
+        Action::Bootloader(wanted) => bootloader::install(wanted, context, control),
+        Action::Efibootmgr(wanted) => efiboot::set(wanted, context, control),
+        Action::CallHome(wanted) => call_home::install(wanted, context, control),
+        Action::Kexec(wanted) => kexec::load(wanted, context, control),
         Action::Erase(wanted) => wipe::erase(wanted, context, control),
         Action::Wait(wait) => control.wait(wait.seconds),
         Action::Reboot(reboot) => control.wait(reboot.delay),

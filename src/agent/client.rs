@@ -147,7 +147,7 @@ impl Client {
                     }
                 }
             }
-            clock::pause(backoff.next());
+            clock::pause(backoff.pause());
         }
     }
 

@@ -59,7 +59,7 @@ impl Backoff {
     }
 
     /// How long to wait before the next try.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let now = self.next;
         self.next = (now * 2).min(self.longest);
         now
@@ -78,9 +78,9 @@ mod tests {
     #[test]
     fn pauses_double_up_to_their_end() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(3));
-        let pauses: Vec<u64> = (0..4).map(|_| backoff.next().as_secs()).collect();
+        let pauses: Vec<u64> = (0..4).map(|_| backoff.pause().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 3, 3]);
         backoff.reset();
-        assert_eq!(backoff.next().as_secs(), 1);
+        assert_eq!(backoff.pause().as_secs(), 1);
     }
 }

@@ -41,9 +41,7 @@ impl Cmdline {
             names::PIN => self.pin = Some(pin(value)?),
             names::TOKEN => self.token = Some(value.to_owned()).filter(|token| !token.is_empty()),
             names::MAC => self.mac = Some(value.parse().ok()?),
-            names::VLAN => {
-                self.vlan = Some(value.parse().ok().filter(|id| (1..=4094).contains(id))?)
-            }
+            names::VLAN => self.vlan = Some(vlan(value)?),
             "BOOTIF" if self.mac.is_none() => self.mac = Some(bootif(value)?),
             "console" => {
                 let name = value.split(',').next().unwrap_or_default();
@@ -66,6 +64,11 @@ pub fn pin(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(bytes)
+}
+
+/// A number that frames can carry (IEEE 802.1Q).
+fn vlan(value: &str) -> Option<u16> {
+    value.parse().ok().filter(|id| (1..=4094).contains(id))
 }
 
 /// PXELINUX's spelling: the hardware's type before the address, `01-52-54-00-12-34-56`.

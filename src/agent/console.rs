@@ -52,13 +52,10 @@ impl Console {
         let thread = std::thread::Builder::new().name("console".into());
         let drawing = thread.spawn(move || draw(&console, &log, &lines));
         if let Err(error) = drawing {
-            log_failure(error, self);
+            let error = format!("the screen is not drawn again: {error}");
+            self.update(|status| status.error = Some(error));
         }
     }
-}
-
-fn log_failure(error: io::Error, console: &Console) {
-    console.update(|status| status.error = Some(format!("the screen is not drawn again: {error}")));
 }
 
 /// The devices of those consoles that are no displays.

@@ -44,7 +44,7 @@ pub fn run() -> ! {
             Ok(agent) => tell(&keep(&agent, &signals)),
             Err(error) => tell(&format!("the agent cannot be started: {error}")),
         }
-        clock::pause(backoff.next());
+        clock::pause(backoff.pause());
     }
 }
 

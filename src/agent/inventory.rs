@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::clock;
 use crate::model::{Evidence, Hardware, MacAddr};
+pub use os::pretty_name;
 
 /// Where the kernel shows itself.
 #[derive(Clone, Debug)]

@@ -64,7 +64,7 @@ pub fn bring_up(wanted: &Wanted<'_>) -> Link {
             Err(error) => {
                 wanted.log.say(format!("network: {error}; trying again"));
                 (wanted.state)(&format!("no network: {error}"));
-                clock::pause(backoff.next());
+                clock::pause(backoff.pause());
             }
         }
     }

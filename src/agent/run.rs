@@ -30,7 +30,7 @@ use work::{Act, Leave, Outcome};
 /// An order is waited for so long by one question.
 const WAIT: u64 = 20;
 /// A refused agent restarts its machine after this time, in which a person can read why.
-const BEFORE_RESTART: Duration = Duration::from_secs(60);
+const BEFORE_RESTART: Duration = Duration::from_mins(1);
 const BETWEEN: Duration = Duration::from_secs(1);
 
 /// What everything here needs.
@@ -58,7 +58,7 @@ pub fn boot() -> ExitCode {
     let mut key = Vec::new();
     let _ = std::io::stdin().take(4096).read_to_end(&mut key);
     match Identity::of(key) {
-        Ok(identity) => live(&told, identity, places, console, log),
+        Ok(identity) => live(&told, identity, &places, &console, &log),
         Err(error) => {
             log.say(format!("the key of this session cannot be read: {error}"));
             ExitCode::FAILURE
@@ -66,7 +66,7 @@ pub fn boot() -> ExitCode {
     }
 }
 
-fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, log: Log) -> ! {
+fn live(told: &Cmdline, identity: Identity, places: &Places, console: &Console, log: &Log) -> ! {
     for word in &told.wrong {
         log.say(format!(
             "{word} on the kernel's command line cannot be read"
@@ -80,8 +80,8 @@ fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, lo
         ]
         .join(", ");
         halt(
-            &console,
-            &log,
+            console,
+            log,
             &format!(
                 "the kernel's command line lacks one of {names}: was it started by Dragonfly's script?"
             ),
@@ -91,7 +91,7 @@ fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, lo
         status.server = server.to_string();
         status.mac = told.mac.map(|mac| mac.to_string()).unwrap_or_default();
     });
-    let link = join(told, &places, &console, &log);
+    let link = join(told, places, console, log);
     let start = Start {
         server,
         pin,
@@ -101,7 +101,7 @@ fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, lo
     };
     let mac = start.mac;
     loop {
-        match Session::open(&start, &console, &log) {
+        match Session::open(&start, console, log) {
             Ok(session) => {
                 let (places, console, log) = (places.clone(), console.clone(), log.clone());
                 let address = link.lease.address.into();
@@ -116,7 +116,7 @@ fn live(told: &Cmdline, identity: Identity, places: Places, console: Console, lo
                 };
                 agent.serve()
             }
-            Err(error) => refused(&console, &log, &error),
+            Err(error) => refused(console, log, &error),
         }
     }
 }
@@ -328,6 +328,6 @@ fn halt(console: &Console, log: &Log, why: &str) -> ! {
         "this machine does nothing more until it is restarted",
     );
     loop {
-        clock::pause(Duration::from_secs(3600));
+        clock::pause(Duration::from_hours(1));
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ActionError;
 use crate::agent::clock;
+use crate::agent::http::Watch;
 use crate::model::agent::Progress;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -103,6 +104,25 @@ impl Control {
             clock::pause(PAUSE.min(until.saturating_duration_since(clock::now())));
         }
         Ok(format!("{seconds} seconds"))
+    }
+}
+
+/// What is fetched for an action stops with it.
+impl Watch for Control {
+    fn stopped(&self) -> bool {
+        self.is_stopped()
+    }
+
+    fn wait(&self, time: Duration) {
+        let until = clock::now() + time;
+        while !self.is_stopped() && clock::now() < until {
+            clock::pause(PAUSE);
+        }
+    }
+
+    fn trouble(&self, what: Option<String>) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.progress.phase = what.unwrap_or_else(|| "fetching".into());
     }
 }
 

@@ -12,15 +12,15 @@ pub(super) fn write(
     context: &Context,
     control: &Control,
 ) -> Result<String, ActionError> {
-    let content = content(wanted)?;
+    let bytes = content(wanted)?;
     let (mode, folders) = (mode(&wanted.mode)?, mode(&wanted.dir_mode)?);
     let mounted = Mounted::open(context, control, &wanted.place)?;
     let path = Path::new(&wanted.path);
-    let file = inside::write(mounted.root(), path, &content, mode, folders)
+    let file = inside::write(mounted.root(), path, &bytes, mode, folders)
         .map_err(ActionError::io(&wanted.path))?;
     lchown(&file, Some(wanted.uid), Some(wanted.gid)).map_err(ActionError::io(&wanted.path))?;
     mounted.close()?;
-    Ok(format!("{}, {} bytes", wanted.path, content.len()))
+    Ok(format!("{}, {} bytes", wanted.path, bytes.len()))
 }
 
 fn content(wanted: &WriteFile) -> Result<Vec<u8>, ActionError> {
@@ -50,7 +50,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
     let text: Vec<u8> = digits.collect();
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if text.len() % 4 != 0 || padding > 2 {
+    if !text.len().is_multiple_of(4) || padding > 2 {
         return None;
     }
     for digit in &text[..text.len() - padding] {

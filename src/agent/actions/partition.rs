@@ -44,7 +44,7 @@ pub(super) fn partition(
         write(context, disk, &table)?;
         roots.push(fill(wanted, context, control, disk, &table)?);
     }
-    let root = root_device(wanted, context, control, roots)?;
+    let root = root_device(wanted, context, control, &roots)?;
     make_root(wanted, context, control, &root)?;
     nix::unistd::sync();
     Ok(format!("root on {}", root.display()))
@@ -203,10 +203,10 @@ fn root_device(
     wanted: &Partition,
     context: &Context,
     control: &Control,
-    roots: Vec<PathBuf>,
+    roots: &[PathBuf],
 ) -> Result<PathBuf, ActionError> {
     let run = |command| command::run(command, &context.log, control);
-    let mut device = match roots.as_slice() {
+    let mut device = match roots {
         [one] => one.clone(),
         several => {
             control.phase("making the mirror");

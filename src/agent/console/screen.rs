@@ -25,7 +25,7 @@ pub(super) fn paint(status: &Status, log: &[String], rows: u16, columns: u16) ->
     for (number, (colour, line)) in lines.iter().enumerate() {
         let line: String = line.chars().take(columns).collect();
         let end = if number + 1 < rows { "\r\n" } else { "" };
-        text.push_str(&format!("{PLAIN}{colour}{line}\x1b[K{PLAIN}{end}"));
+        text.extend([PLAIN, colour, &line, "\x1b[K", PLAIN, end]);
     }
     text.push_str("\x1b[J");
     text

@@ -36,7 +36,9 @@ impl Writer {
             self.heading.clone_from(&heading);
             let rule = "-".repeat(RULE);
             self.line(&mut text, &rule);
-            heading.iter().for_each(|words| self.line(&mut text, words));
+            for words in &heading {
+                self.line(&mut text, words);
+            }
             self.line(&mut text, &rule);
         }
         let new = usize::try_from(written - self.written)
@@ -86,7 +88,7 @@ impl Writer {
             .collect();
         let width = words.chars().count();
         let wipe = " ".repeat(self.open.saturating_sub(width));
-        text.push_str(&format!("\r{words}{wipe}"));
+        text.extend(["\r", &words, &wipe]);
         self.open = width;
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn look(places: &Places) -> Processors {
     Processors {
         model: value("model name")
             .map(tidy)
-            .or_else(|| arm(value("CPU implementer")?, value("CPU part")?)),
+            .or_else(|| Some(arm(value("CPU implementer")?, value("CPU part")?))),
         cores: count(cores(&places.sys)),
         threads: count(threads),
         hypervisor: flags.split(' ').any(|flag| flag == "hypervisor"),
@@ -47,7 +47,7 @@ fn tidy(name: &str) -> String {
 }
 
 /// Arm's processors have numbers alone; those that are met in servers have names here.
-fn arm(implementer: &str, part: &str) -> Option<String> {
+fn arm(implementer: &str, part: &str) -> String {
     let name = match (implementer, part) {
         ("0x41", "0xd03") => "Arm Cortex-A53",
         ("0x41", "0xd07") => "Arm Cortex-A57",
@@ -58,9 +58,9 @@ fn arm(implementer: &str, part: &str) -> Option<String> {
         ("0x41", "0xd49") => "Arm Neoverse-N2",
         ("0x41", "0xd4f") => "Arm Neoverse-V2",
         ("0xc0", "0xac3" | "0xac4") => "Ampere Altra",
-        _ => return Some(format!("Arm {implementer}/{part}")),
+        _ => return format!("Arm {implementer}/{part}"),
     };
-    Some(name.into())
+    name.into()
 }
 
 /// Pairs of package and core, each once.

@@ -56,7 +56,7 @@ fn disk(places: &Places, mounts: &str, device: String) -> Option<Disk> {
     let size_bytes = size(&places.sys, &device).filter(|size| *size > 0)?;
     let field = |name: &str| {
         word(&place.join(name))
-            .map(tidy)
+            .map(|text| tidy(&text))
             .filter(|text| !text.is_empty())
     };
     let flag = |name: &str| field(name).as_deref() == Some("1");
@@ -91,7 +91,7 @@ fn disk(places: &Places, mounts: &str, device: String) -> Option<Disk> {
     })
 }
 
-fn tidy(text: String) -> String {
+fn tidy(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words
         .join(" ")
@@ -114,7 +114,7 @@ pub fn size(sys: &Path, device: &str) -> Option<u64> {
 fn page_80(place: &Path) -> Option<String> {
     let page = fs::read(place.join("device/vpd_pg80")).ok()?;
     let text = std::str::from_utf8(page.get(4..)?).ok()?;
-    Some(tidy(text.trim_matches('\0').to_owned())).filter(|serial| !serial.is_empty())
+    Some(tidy(text.trim_matches('\0'))).filter(|serial| !serial.is_empty())
 }
 
 /// What a disk is called by.
@@ -148,7 +148,7 @@ impl Names<'_> {
             match (self.device, self.vendor) {
                 (device, _) if device.starts_with("nvme") => add(format!("nvme-{model}_{serial}")),
                 (device, _) if device.starts_with("vd") => {
-                    add(format!("virtio-{}", serial.get(..20).unwrap_or(serial)))
+                    add(format!("virtio-{}", serial.get(..20).unwrap_or(serial)));
                 }
                 (device, _) if device.starts_with("mmcblk") => add(format!("mmc-{model}_{serial}")),
                 (_, Some("ATA")) => add(format!("ata-{model}_{serial}")),
@@ -191,7 +191,7 @@ fn kind(names: &Names<'_>, rotates: bool) -> DiskKind {
     }
 }
 
-/// "Percentage Used" of NVMe's SMART log.
+/// "Percentage Used" of the SMART log.
 fn wear(places: &Places, device: &str) -> Option<u8> {
     const USED: usize = 5;
     if !device.starts_with("nvme") {

@@ -35,7 +35,7 @@ pub(super) fn find(places: &Places, found: &[Disk]) -> Option<ExistingOs> {
     for device in partitions.take(MOST) {
         match name_on(places, look, &device) {
             Some(name) if name == WINDOWS => {
-                windows = windows.or(Some(ExistingOs { name, device }))
+                windows = windows.or(Some(ExistingOs { name, device }));
             }
             Some(name) => return Some(ExistingOs { name, device }),
             None => {}

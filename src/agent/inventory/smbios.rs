@@ -22,12 +22,12 @@ pub(super) fn look(sys: &Path) -> Board {
     let field = |name: &str| {
         word(&id.join(name))
             .filter(|text| !is_filler(text))
-            .map(short)
+            .map(|text| short(&text))
     };
     Board {
         vendor: field("sys_vendor"),
         product: field("product_name")
-            .or_else(|| word(&sys.join("firmware/devicetree/base/model")).map(short)),
+            .or_else(|| word(&sys.join("firmware/devicetree/base/model")).map(|text| short(&text))),
         serial: field("product_serial"),
         bios_version: field("bios_version"),
         memory_bytes: fs::read(sys.join("firmware/dmi/tables/DMI"))
@@ -40,7 +40,7 @@ pub(super) fn uuid(sys: &Path) -> Option<Uuid> {
     word(&sys.join("class/dmi/id/product_uuid"))?.parse().ok()
 }
 
-fn short(text: String) -> String {
+fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 

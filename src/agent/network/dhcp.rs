@@ -108,7 +108,7 @@ impl Client {
     /// What is to be sent now, and how long to listen then. `now` is the time since the first question.
     pub fn tick(&mut self, now: Duration) -> (Option<Vec<u8>>, Duration) {
         if now < self.due {
-            return (None, self.due - now);
+            return (None, self.due.saturating_sub(now));
         }
         if let State::Requesting { tries, .. } = &mut self.state {
             *tries += 1;

@@ -138,7 +138,7 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            clock::pause(backoff.next());
+            clock::pause(backoff.pause());
         }
     }
 

@@ -21,7 +21,7 @@ use crate::model::agent::{Heard, Report, StepNews, Work, WorkStep};
 const TICK: Duration = Duration::from_millis(250);
 const TELL: Duration = Duration::from_secs(1);
 /// A step that was told to stop has this long to do so.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// How a workflow ended, as far as this agent goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl<T: Teller> Running<'_, T> {
             .spawn(move || {
                 let done = catch_unwind(AssertUnwindSafe(|| act(&action, &inner)));
                 // A panic is a failure of this step, not of the agent.
-                let done = done.unwrap_or_else(|_| Err(ActionError::Panicked));
+                let done = done.unwrap_or(Err(ActionError::Panicked));
                 let _ = tell.send(done.map_err(|error| error.to_string()));
             });
         match thread {

@@ -76,7 +76,7 @@ struct AdminCommand {
     result: u32,
 }
 
-/// The SMART log of an NVMe disk (NVMe base specification, "SMART / Health Information").
+/// The SMART log of such a disk (its base specification, "SMART / Health Information").
 pub fn nvme_smart(disk: &File) -> io::Result<[u8; 512]> {
     let mut log = [0_u8; 512];
     let dwords = 512 / 4 - 1;

@@ -7,12 +7,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
-/// `linux/fs.h`; the argument is an int, whatever the number says (ioctl_iflags(2)).
+/// `linux/fs.h`; the argument is an int, whatever the number says (`ioctl_iflags(2)`).
 const FS_IOC_GETFLAGS: libc::c_ulong = 0x8008_6601;
 const FS_IOC_SETFLAGS: libc::c_ulong = 0x4008_6602;
 const FS_IMMUTABLE: libc::c_int = 0x10;
 
-/// Loads a kernel that `reboot` then starts (kexec_file_load(2)).
+/// Loads a kernel that `reboot` then starts (`kexec_file_load(2)`).
 pub fn load(kernel: &File, initrd: Option<&File>, cmdline: &str) -> io::Result<()> {
     let line = CString::new(cmdline).map_err(io::Error::other)?;
     let bytes = line.as_bytes_with_nul();
