@@ -46,6 +46,10 @@
 //! | `PUT`, `DELETE /api/v1/images/{image}/pin` | [`Receipt`] |
 //! | `POST /api/v1/images/{image}/refresh` | [`Receipt`] |
 //! | `POST /api/v1/images/{image}/verify` | [`ImageVerdict`] |
+//! | `GET /api/v1/templates`, `GET /api/v1/templates/{template}` | [`List`] of [`Template`], [`Template`] |
+//! | `PUT /api/v1/templates/{template}` with [`PutTemplate`], `DELETE` | [`Receipt`] |
+//! | `GET /api/v1/defaults` | [`Defaults`] |
+//! | `PATCH /api/v1/defaults` with [`SetDefaults`] | [`Receipt`] |
 //! | `GET /api/v1/events?machine&audit&order&limit&cursor` | [`List`] of [`Event`]; as `text/event-stream`, the live stream |
 //! | `GET /api/v1/openapi.json` | this, for programs |
 //!
@@ -63,6 +67,7 @@ pub mod machine;
 pub mod network;
 pub mod problem;
 pub mod receipt;
+pub mod template;
 pub mod workflow;
 
 use serde::{Deserialize, Serialize};
@@ -75,8 +80,9 @@ pub use machine::{
     AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
 };
 pub use network::{FloatingIp, Lease, Link, Network, Scan, SetNetwork, Sighting, WantFloatingIp};
-pub use problem::{Code, Problem};
+pub use problem::{Code, Problem, TextError};
 pub use receipt::{Change, NextStep, Receipt};
+pub use template::{Defaults, PutTemplate, SetDefaults, Template};
 pub use workflow::{
     Reimage, Retry, Workflow, WorkflowProgress, WorkflowStats, WorkflowStep, WorkflowTally,
 };

@@ -2,8 +2,8 @@
 //!
 //! - [`args`]: what can be typed. - `client`, `target`, `sse`: the way to the daemon.
 //! - [`out`]: what is shown: tables, sections, receipts, JSON. - `failure`: what went wrong, and the exit code.
-//! - One file per group of commands: `machine`, `network`, `boot`, `image`, `workflow`, `events`, `settings`, `tags`,
-//!   `status`, `doctor`,
+//! - One file per group of commands: `machine`, `network`, `boot`, `image`, `template`, `defaults`, `mode`, `workflow`,
+//!   `events`, `settings`, `tags`, `status`, `doctor`,
 //!   `pages`, `bare`.
 //!
 //! It never looks behind the API. The one exception is `doctor`, which is told by [`doctor::Facts`] what the
@@ -17,11 +17,13 @@ mod canned;
 mod client;
 #[cfg(test)]
 mod conversations;
+mod defaults;
 pub mod doctor;
 mod events;
 mod failure;
 mod image;
 mod machine;
+mod mode;
 mod network;
 pub mod out;
 mod pages;
@@ -30,6 +32,7 @@ mod sse;
 mod status;
 mod tags;
 mod target;
+mod template;
 mod words;
 mod workflow;
 
@@ -110,6 +113,13 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
         Some(Command::Image { command }) => image::run(command, &mut client()?, screen).await,
         Some(Command::Reimage(args)) => workflow::reimage(args, &mut client()?, screen).await,
         Some(Command::Workflow { command }) => workflow::run(command, &mut client()?, screen).await,
+        Some(Command::Template { command }) => template::run(command, &mut client()?, screen).await,
+        Some(Command::Defaults { command }) => {
+            defaults::run(command.unwrap_or_default(), &mut client()?, screen).await
+        }
+        Some(Command::Mode { command }) => {
+            mode::run(command.unwrap_or_default(), &mut client()?, screen).await
+        }
         Some(Command::Tags) => tags::run(&mut client()?, screen).await,
         Some(Command::Events { command }) => events::run(command, &mut client()?, screen).await,
         Some(Command::Settings { command }) => {

@@ -26,6 +26,7 @@ mod server;
 mod settings;
 mod status;
 mod tags;
+mod templates;
 mod view;
 mod watched;
 mod workflows;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use dragonfly::model::{state, workflow};
+use dragonfly::model::{state, template, workflow};
 
 /// What `docs/states.md` has to be.
 fn states() -> String {
@@ -90,8 +90,8 @@ fn commands(page: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_that_the_readme_and_the_page_of_workflows_tell_can_be_typed() {
-    let told = [commands("README.md"), commands("docs/workflows.md")];
+fn every_command_that_the_readme_and_the_pages_tell_can_be_typed() {
+    let told = ["README.md", "docs/workflows.md", "docs/templates.md"].map(commands);
     assert!(
         told.iter().all(|told| told.len() > 3),
         "the commands were not found"
@@ -105,5 +105,57 @@ fn every_command_that_the_readme_and_the_page_of_workflows_tell_can_be_typed() {
             "{line}: {}",
             parsed.err().map(|e| e.to_string()).unwrap_or_default()
         );
+    }
+}
+
+/// The page about templates, with the tables that the code has.
+fn templates(kept: &str) -> String {
+    let drawn = [
+        ("actions", template::schema::page()),
+        ("variables", template::page_of_variables()),
+    ];
+    drawn
+        .into_iter()
+        .fold(kept.to_owned(), |page, (word, drawn)| {
+            let (begin, end) = (
+                format!("<!-- drawn: {word} -->\n"),
+                format!("<!-- end: {word} -->"),
+            );
+            let marked = page.split_once(&begin).and_then(|(before, rest)| {
+                let (_, after) = rest.split_once(&end)?;
+                Some((before, after))
+            });
+            let Some((before, after)) = marked else {
+                panic!("the page has no place for its {word}");
+            };
+            format!("{before}{begin}{}\n{end}{after}", drawn.trim())
+        })
+}
+
+#[test]
+fn the_page_of_templates_tells_every_key_and_variable() {
+    compare(
+        "docs/templates.md",
+        "src/model/template/schema.rs",
+        templates,
+    );
+}
+
+#[test]
+fn every_whole_template_on_the_page_is_right() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/templates.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let blocks = page
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let whole: Vec<_> = blocks
+        .filter(|block| block.contains("apiVersion:") || block.contains("tasks:"))
+        .collect();
+    assert!(whole.len() >= 2);
+    for block in whole {
+        if let Err(errors) = template::Template::parse(block) {
+            panic!("{errors:#?}\n{block}");
+        }
     }
 }

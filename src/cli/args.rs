@@ -15,6 +15,7 @@ pub mod local;
 pub mod machine;
 pub mod network;
 pub mod settings;
+pub mod template;
 pub mod workflow;
 
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ pub use local::{Config, ConfigCommand, Demo, Doctor, Man, Server, Store, StoreCo
 pub use machine::MachineCommand;
 pub use network::{FloatingIpCommand, NetCommand, NetworkCommand};
 pub use settings::SettingsCommand;
+pub use template::{DefaultsCommand, ModeCommand, SetDefaults, TemplateCommand};
 pub use workflow::WorkflowCommand;
 
 const STYLES: Styles = Styles::styled()
@@ -181,6 +183,26 @@ pub enum Command {
     Workflow {
         #[command(subcommand)]
         command: WorkflowCommand,
+    },
+    /// See and keep templates: what is done to a machine, step by step
+    #[command(
+        visible_alias = "templates",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    Template {
+        #[command(subcommand)]
+        command: TemplateCommand,
+    },
+    /// See and say what every installation starts from; alone, it shows it
+    Defaults {
+        #[command(subcommand)]
+        command: Option<DefaultsCommand>,
+    },
+    /// See and choose what happens to new machines; alone, it shows it
+    Mode {
+        #[command(subcommand)]
+        command: Option<ModeCommand>,
     },
     /// List tags and how many machines carry each
     Tags,

@@ -1,6 +1,7 @@
 //! Whole commands against canned answers: what was sent, what was shown, and how it ended.
 
 mod network;
+mod template;
 
 use serde_json::{Value, json};
 use test_case::test_case;
@@ -11,7 +12,10 @@ use super::failure::Failure;
 use super::out::Screen;
 use super::out::paper::{Paper, screen, screen_with};
 use super::status as status_page;
-use super::{boot, events, machine as machines, network as networks, settings, tags, workflow};
+use super::{
+    boot, defaults, events, machine as machines, mode, network as networks, settings, tags,
+    template as templates, workflow,
+};
 
 /// Runs a line against a daemon.
 async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Failure> {
@@ -31,6 +35,11 @@ async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Fai
         }
         Command::Workflow { command } => workflow::run(command, client, screen).await,
         Command::Reimage(args) => workflow::reimage(args, client, screen).await,
+        Command::Template { command } => templates::run(command, client, screen).await,
+        Command::Defaults { command } => {
+            defaults::run(command.unwrap_or_default(), client, screen).await
+        }
+        Command::Mode { command } => mode::run(command.unwrap_or_default(), client, screen).await,
         Command::Tags => tags::run(client, screen).await,
         Command::Status => status_page::run(client, screen).await,
         _ => unreachable!(),

@@ -251,6 +251,11 @@ impl SettingSpec {
 }
 
 impl SettingKey {
+    /// The text of every key there is.
+    pub fn all() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().map(|spec| spec.key)
+    }
+
     pub fn spec(&self) -> &'static SettingSpec {
         let own = SETTINGS.iter().find(|spec| spec.key == self.as_str());
         own.unwrap_or(&SETTINGS[0])

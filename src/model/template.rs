@@ -32,7 +32,7 @@ use serde_json::Value;
 use super::action::Action;
 use super::field::{OsChoice, quoted};
 
-pub use names::{Known, VARIABLES, variables};
+pub use names::{Known, VARIABLES, page as page_of_variables, variables};
 pub use node::{Spot, TemplateError};
 pub use render::RenderError;
 

@@ -7,6 +7,7 @@ mod appliance;
 pub(super) mod images;
 mod machines;
 mod networks;
+mod templates;
 mod workflows;
 
 use std::borrow::Cow;
@@ -151,6 +152,7 @@ static FAMILIES: &[&[Route]] = &[
     machines::ROUTES,
     networks::ROUTES,
     images::ROUTES,
+    templates::ROUTES,
     appliance::ROUTES,
     workflows::ROUTES,
 ];

@@ -95,6 +95,17 @@ pub const VARIABLES: &[Known] = &[
     known("params.*", "a parameter of the template"),
 ];
 
+/// The table of all variables, for the page about templates.
+pub fn page() -> String {
+    let rows = VARIABLES
+        .iter()
+        .map(|known| format!("| `{}` | {} |\n", known.name, known.help));
+    format!(
+        "| variable | what it is |\n|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
 /// The values of all variables for one machine. `cloud_init` and `server` are maps of theirs; `params` is what a
 /// person gave for the template's parameters.
 pub fn variables(

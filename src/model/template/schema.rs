@@ -1,5 +1,7 @@
 //! What may stand in an action: one row per key, from which templates are checked and their page is held against.
 
+use std::fmt::Write as _;
+
 /// What a value has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -547,3 +549,45 @@ pub const DISK_KEYS: &[Key] = &[
         "of several that fit, the one at this end",
     ),
 ];
+
+/// The table of all actions, for the page about templates.
+pub fn page() -> String {
+    let mut page = String::new();
+    draw("Keys of every action", "", COMMON, &mut page);
+    for spec in ACTIONS {
+        let title = format!("`{}`", spec.name);
+        draw(&title, spec.help, spec.keys, &mut page);
+        if !spec.one_of.is_empty() {
+            let names: Vec<_> = spec.one_of.iter().map(|name| format!("`{name}`")).collect();
+            let _ = writeln!(page, "\nExactly one of {}.", names.join(", "));
+        }
+    }
+    draw("A disk rule's keys", "", DISK_KEYS, &mut page);
+    page
+}
+
+fn draw(title: &str, help: &str, keys: &[Key], page: &mut String) {
+    let _ = writeln!(page, "\n### {title}\n");
+    if !help.is_empty() {
+        let _ = writeln!(page, "{help}");
+    }
+    if keys.is_empty() {
+        return;
+    }
+    if !help.is_empty() {
+        page.push('\n');
+    }
+    page.push_str("| key | value | meaning |\n|---|---|---|\n");
+    for key in keys {
+        let value = match key.kind {
+            Kind::Word(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                words.join(", ")
+            }
+            Kind::Number(low, high) => format!("number from {low} to {high}"),
+            other => other.words().to_owned(),
+        };
+        let needed = if key.required { " (needed)" } else { "" };
+        let _ = writeln!(page, "| `{}`{needed} | {value} | {} |", key.name, key.help);
+    }
+}
