@@ -11,7 +11,7 @@ use super::args::{Change, TemplateCommand};
 use super::client::{Ask, Client, encode};
 use super::failure::Failure;
 use super::out::table::{self, Cell, Column};
-use super::out::text::clean;
+use super::out::text::{clean, count};
 use super::out::{Screen, Tone, receipt};
 use super::set_change;
 use crate::api::{List, PutTemplate, Template};
@@ -102,7 +102,10 @@ fn row(template: &Template) -> Vec<Cell> {
             Tone::Plain,
             template.description.clone().unwrap_or_default(),
         ),
-        errors => (Tone::Bad, format!("wrong in {} places", errors.len())),
+        errors => (
+            Tone::Bad,
+            format!("wrong in {}", count(errors.len() as u64, "place")),
+        ),
     };
     vec![
         Cell::toned(Tone::Title, &template.name),

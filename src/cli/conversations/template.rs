@@ -38,9 +38,12 @@ async fn templates_are_listed_and_one_is_shown() {
         vec![template("debian-13", debian), template("web", own.clone())],
         None,
     )]);
-    insta::assert_snapshot!(said("template list", &daemon, 80).await, @"");
+    insta::assert_snapshot!("template_list", said("template list", &daemon, 80).await);
     let daemon = Canned::new([ok(template("web", own.clone()))]);
-    insta::assert_snapshot!(said("template show web", &daemon, 80).await, @"");
+    insta::assert_snapshot!(
+        "template_show",
+        said("template show web", &daemon, 80).await
+    );
     let daemon = Canned::new([ok(template("web", own))]);
     assert_eq!(
         said("template show web --source", &daemon, 80).await,
@@ -67,7 +70,7 @@ async fn a_file_is_checked_without_a_daemon_and_never_sent_when_it_is_wrong() {
     let line = format!("template check {} {}", good.display(), bad.display());
     let told = said(&line, &Canned::new([]), 200).await;
     let told = told.replace(&folder.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!("template_check", told);
     let daemon = Canned::new([]);
     let told = said(&format!("template add off {}", bad.display()), &daemon, 200).await;
     assert!(
@@ -92,7 +95,7 @@ async fn defaults_are_shown_without_the_password() {
         "user": "ada", "password_set": true, "os": "debian-13", "dns": ["192.0.2.1"], "ntp": [],
         "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@desk"],
     }))]);
-    insta::assert_snapshot!(said("defaults", &daemon, 80).await, @"");
+    insta::assert_snapshot!("defaults", said("defaults", &daemon, 80).await);
 }
 
 #[tokio::test]
@@ -137,7 +140,7 @@ async fn the_mode_is_shown_with_the_others_and_set() {
     let defaults =
         json!({ "user": "dragonfly", "password_set": false, "dns": [], "ntp": [], "ssh_keys": [] });
     let daemon = Canned::new([ok(setting), ok(defaults)]);
-    insta::assert_snapshot!(said("mode", &daemon, 80).await, @"");
+    insta::assert_snapshot!("mode", said("mode", &daemon, 80).await);
     let daemon = Canned::new([ok(receipt("setting.set", "accepted", json!([])))]);
     let (mut screen, ..) = screen(80);
     run("mode set simple", &daemon, &mut screen).await.unwrap();

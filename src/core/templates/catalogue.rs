@@ -65,6 +65,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -88,6 +90,49 @@ mod tests {
             .collect();
         assert_eq!(files, names);
         assert!(CATALOGUE.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn every_one_of_them_fits_machines_of_both_firmwares() {
+        for (entry, firmware) in CATALOGUE
+            .iter()
+            .flat_map(|entry| [(entry, "bios"), (entry, "uefi")])
+        {
+            let template = Template::parse(entry.source).unwrap();
+            let url = template
+                .parameters
+                .iter()
+                .any(|parameter| parameter.name == "url");
+            let params = if url {
+                json!({ "url": "image:x" })
+            } else {
+                json!({})
+            };
+            let texts =
+                json!({ "user_data": "#cloud-config\n", "meta_data": "", "network_config": "" });
+            let values = json!({
+                "hardware": { "firmware": firmware },
+                "cloud_init": texts,
+                "params": params,
+            });
+            let steps = template
+                .render(&values)
+                .unwrap_or_else(|error| panic!("{error}"));
+            let names: Vec<_> = steps.iter().map(|step| step.action.name()).collect();
+            assert_eq!(names[0], "image2disk", "{}", entry.name);
+            assert_eq!(
+                names.contains(&"efibootmgr"),
+                firmware == "uefi",
+                "{}",
+                entry.name
+            );
+            assert_eq!(
+                names[names.len() - 2..],
+                ["call_home", "reboot"],
+                "{}",
+                entry.name
+            );
+        }
     }
 
     #[test]
