@@ -5,7 +5,7 @@
 //!   agent in. - [`sessions`]: which one is believed. - [`identity`]: the server's own key.
 //! - [`first_boot`]: what an installed system reads at its first boot.
 //! - [`metadata`]: the same over HTTP.
-//! - [`work`]: what the agent of a workflow does.
+//! - [`orders`]: what workflows have for agents and installed systems. - [`work`]: what the agent of one does.
 //! - [`yaml`]: a tree written as YAML, so that no text is ever pasted into another.
 
 pub mod answers;
@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod first_boot;
 pub mod identity;
 pub mod metadata;
+pub mod orders;
 pub mod sessions;
 pub mod tokens;
 pub mod work;

@@ -9,6 +9,7 @@ mod orders;
 mod reception;
 mod register;
 mod story;
+mod work;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl Machines {
         let (tell, fetched) = mpsc::channel(FETCHES);
         let adviser = Adviser::new(core.clone(), Arc::clone(&files), config.net.http_port);
         let story = Story::new(adviser.clone(), peers.clone(), tell);
-        let agents = agents::open(config, core, &peers)?;
+        let agents = agents::open(config, core, &peers, images.clone())?;
         let port = config.net.agent_port;
         let reception = Reception::new(adviser.clone(), story.clone(), Arc::clone(&agents), port);
         let plane = Plane::new(

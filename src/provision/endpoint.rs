@@ -38,7 +38,11 @@ pub trait Orders: Send + Sync {
     fn order<'a>(&'a self, machine: &'a Machine) -> BoxFuture<'a, Order>;
 
     /// What became of a step.
-    fn report<'a>(&'a self, machine: MachineId, report: &'a Report) -> BoxFuture<'a, Heard>;
+    fn report<'a>(
+        &'a self,
+        machine: MachineId,
+        report: &'a Report,
+    ) -> BoxFuture<'a, Result<Heard, Refused>>;
 
     /// An installed system tells that it runs.
     fn home<'a>(

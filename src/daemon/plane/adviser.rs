@@ -137,7 +137,8 @@ impl Adviser {
 
     /// Whether a workflow has something for the machine's agent to do.
     fn has_work(&self, machine: &Machine) -> bool {
-        machine.status.current_workflow.is_some()
+        let active = self.core.active_workflow(machine.id);
+        active.is_ok_and(|active| active.is_some_and(|(workflow, _)| workflow.wants_agent()))
     }
 
     /// Whether the boot environment for this architecture can be fetched.

@@ -78,7 +78,11 @@ impl Endpoint {
                 let text = told(report.step, progress);
                 self.core.telemetry().note(machine, Kind::Progress, &text);
             }
-            heard = self.orders.report(machine, report).await;
+            let told = self.orders.report(machine, report).await;
+            heard = told.map_err(|refused| No {
+                status: hyper::StatusCode::SERVICE_UNAVAILABLE,
+                refused,
+            })?;
             if !heard.go_on {
                 break;
             }
