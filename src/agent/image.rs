@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::agent::http::{Fetch, HttpError, Url};
+use crate::agent::http::{HttpError, Url};
 use crate::model::action::{Compression, ImageFormat};
 use crate::model::agent::Progress;
 use crate::model::digest::Digest;
 
+mod archive;
 mod block;
 mod decode;
 mod disk;
 mod error;
 mod fetch;
+mod line;
 mod memory;
+mod qcow2;
 mod raw;
 mod readback;
 mod run;
@@ -35,9 +38,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{Unpacked, unpack};
 use block::Pool;
 use disk::Disk;
 pub use error::ImageError;
+use line::Line;
 use run::{Gauge, Run};
 
 /// How often the caller hears.
@@ -115,11 +120,9 @@ pub fn write_image(
     watched(progress, |run| {
         let disk = Disk::open(&target.path)?;
         let job = Job {
-            run,
+            line: Line::new(run, source, options),
             disk: &disk,
-            source,
             verify: options.verify,
-            memory: options.memory.unwrap_or_else(memory::spare),
         };
         job.write()
     })
@@ -158,46 +161,34 @@ fn watched<T: Send>(
 /// One image on its way to one disk.
 #[derive(Clone, Copy, Debug)]
 struct Job<'a> {
-    run: &'a Run,
+    line: Line<'a>,
     disk: &'a Disk,
-    source: &'a Source,
     verify: bool,
-    memory: u64,
 }
 
 impl Job<'_> {
-    /// What a stage leaves behind when it fails.
-    fn fail<T>(&self, error: ImageError) -> Option<T> {
-        self.run.fail(error);
-        None
+    fn write(&self) -> Result<Written, ImageError> {
+        let pool = Pool::new(fetch::BLOCKS);
+        let (fetch, first) = self.line.open(&pool)?;
+        let source = self.line.source;
+        let compression = source.compression;
+        let compression = compression.unwrap_or_else(|| sniff::compression(&first));
+        let plain = compression == Compression::None && source.format != Some(ImageFormat::Raw);
+        if plain && sniff::is_qcow2(&first) {
+            qcow2::write(self, fetch, &pool, first)
+        } else {
+            raw::write(self, fetch, &pool, first, compression)
+        }
     }
 
     /// Work after which nothing of the disk is what it was: unless it ends well, nothing of it boots.
     fn destroying<T>(&self, work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
-        self.disk.blank(self.run)?;
+        self.disk.blank(self.line.run)?;
         let done = work();
-        if done.is_err() || self.run.is_stopped() {
+        if done.is_err() || self.line.run.is_stopped() {
             // The disk may be gone, and with it what could boot.
             let _ = self.disk.blank(&Run::new());
         }
         done
-    }
-
-    fn write(&self) -> Result<Written, ImageError> {
-        self.run.enter("fetching", 0);
-        let mut fetch = Fetch::open(self.source.url.clone(), self.run)?;
-        let pool = Pool::new(fetch::BLOCKS);
-        let stopped = || ImageError::Cancelled { waiting: None };
-        let mut first = pool.take(self.run).ok_or_else(stopped)?;
-        let len = fetch.fill(&mut first)?;
-        first.truncate(len);
-        if first.is_empty() {
-            return Err(ImageError::Empty);
-        }
-        let compression = self
-            .source
-            .compression
-            .unwrap_or_else(|| sniff::compression(&first));
-        raw::write(self, fetch, &pool, first, compression)
     }
 }

@@ -22,8 +22,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn new() -> Self {
-        let bytes = vec![0; BLOCK + ALIGNMENT].into_boxed_slice();
+    fn new(len: usize) -> Self {
+        let bytes = vec![0; len + ALIGNMENT].into_boxed_slice();
         let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         Self { bytes, start }
     }
@@ -38,13 +38,20 @@ struct Free {
 
 #[derive(Debug)]
 pub struct Pool {
+    len: usize,
     free: Mutex<Free>,
     returned: Condvar,
 }
 
 impl Pool {
     pub fn new(blocks: usize) -> Arc<Self> {
+        Self::of(blocks, BLOCK)
+    }
+
+    /// Of blocks that have so many bytes.
+    pub fn of(blocks: usize, len: usize) -> Arc<Self> {
         Arc::new(Self {
+            len,
             free: Mutex::new(Free {
                 memory: Vec::with_capacity(blocks),
                 unmade: blocks,
@@ -63,7 +70,7 @@ impl Pool {
             if free.unmade > 0 {
                 free.unmade -= 1;
                 drop(free);
-                return Some(self.block(Memory::new()));
+                return Some(self.block(Memory::new(self.len)));
             }
             let waited = self.returned.wait_timeout(free, LOOKS_UP);
             free = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -74,7 +81,7 @@ impl Pool {
     fn block(self: &Arc<Self>, memory: Memory) -> Block {
         Block {
             memory: Some(memory),
-            len: BLOCK,
+            len: self.len,
             pool: Arc::clone(self),
         }
     }
@@ -95,7 +102,7 @@ impl Block {
 
     /// Makes it longer by zeros, up to a multiple of `unit`.
     pub fn pad(&mut self, unit: usize) {
-        let len = self.len.next_multiple_of(unit).min(BLOCK);
+        let len = self.len.next_multiple_of(unit).min(self.pool.len);
         let from = std::mem::replace(&mut self.len, len);
         self[from..].fill(0);
     }

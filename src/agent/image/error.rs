@@ -64,6 +64,14 @@ pub enum ImageError {
         .target.display()
     )]
     ReadBack { target: PathBuf, from: u64, to: u64 },
+    #[error("the archive cannot be unpacked at '{entry}': {source}{hint}")]
+    Archive {
+        entry: String,
+        source: io::Error,
+        hint: &'static str,
+    },
+    #[error("the archive is not to be trusted: its entry '{entry}' leads out of the folder")]
+    Escape { entry: String },
     #[error("it was cancelled{}", .waiting.as_ref().map(|why| format!(" while it waited: {why}")).unwrap_or_default())]
     Cancelled { waiting: Option<String> },
 }

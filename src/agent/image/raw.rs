@@ -2,20 +2,17 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 
 use super::block::{Block, Pool};
-use super::decode::{Decoder, Piece};
+use super::decode::Piece;
 use super::error::ImageError;
-use super::fetch;
+use super::line::{BLOCKS, Handle, Scope};
 use super::write::{self, Order, Sieve, Sieved, WRITERS, Wrote};
 use super::{Job, Written, readback, sniff};
 use crate::agent::http::Fetch;
 use crate::model::action::{Compression, ImageFormat};
 use crate::model::digest::Digest;
-
-/// Blocks of what is unpacked: 24 MiB between the decoder and the disk.
-const BLOCKS: usize = 24;
 
 /// What the stages leave behind.
 #[derive(Debug)]
@@ -35,10 +32,10 @@ pub fn write(
     let fetched = fetch.length();
     if compression == Compression::None {
         job.disk.hold(fetched, false)?;
-        sniff::judge(&first, job.source.format)?;
+        sniff::judge(&first, job.line.source.format)?;
     }
     job.destroying(|| {
-        job.run.enter("writing", fetched);
+        job.line.run.enter("writing", fetched);
         let done = stages(job, fetch, pool, first, compression);
         let length = finish(job, pool, done)?;
         Ok(Written {
@@ -46,7 +43,7 @@ pub fn write(
             length,
             format: ImageFormat::Raw,
             compression,
-            checked: job.source.checksum.is_some(),
+            checked: job.line.source.checksum.is_some(),
             verified: job.verify,
         })
     })
@@ -55,9 +52,9 @@ pub fn write(
 /// What is left to do when all bytes but the first block are with the disk. How many there are.
 fn finish(job: &Job<'_>, pool: &Arc<Pool>, done: Option<Done>) -> Result<u64, ImageError> {
     let stopped = || ImageError::Cancelled { waiting: None };
-    let done = done.filter(|_| !job.run.is_stopped());
+    let done = done.filter(|_| !job.line.run.is_stopped());
     let mut done = done.ok_or_else(stopped)?;
-    check(job, done.sum.as_ref())?;
+    job.line.check(done.sum.as_ref())?;
     let head = done.sieved.head.take().ok_or(ImageError::Empty)?;
     job.disk.sync()?;
     job.disk.write(0, &head)?;
@@ -65,20 +62,10 @@ fn finish(job: &Job<'_>, pool: &Arc<Pool>, done: Option<Done>) -> Result<u64, Im
     if job.verify {
         done.wrote.push(Wrote::new(0, &head));
         drop(head);
-        readback::run(job.run, job.disk, pool, &done.wrote);
+        readback::run(job, pool, done.sieved.length, &done.wrote)?;
     }
     job.disk.end_at(done.sieved.length)?;
     Ok(done.sieved.length)
-}
-
-pub fn check(job: &Job<'_>, sum: Option<&Digest>) -> Result<(), ImageError> {
-    match (&job.source.checksum, sum) {
-        (Some(wanted), Some(got)) if wanted != got => Err(ImageError::Checksum {
-            wanted: wanted.clone(),
-            got: got.clone(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// Runs all stages. Nothing, when one of them failed; the run knows why.
@@ -90,8 +77,8 @@ fn stages(
     compression: Compression,
 ) -> Option<Done> {
     thread::scope(|scope| {
-        let (fetched, sum) = start_fetch(scope, *job, fetch, pool, first);
-        let (unpacked, pool) = start_decode(scope, *job, compression, fetched, pool);
+        let (fetched, sum) = job.line.start_fetch(scope, fetch, pool, first);
+        let (unpacked, pool) = job.line.start_decode(scope, compression, fetched, pool);
         let (orders, sieve) = start_sieve(scope, *job, compression, unpacked, pool);
         let writers = start_writers(scope, *job, orders);
         let mut wrote = Vec::new();
@@ -109,58 +96,6 @@ fn stages(
     })
 }
 
-type Scope<'scope, 'env> = &'scope thread::Scope<'scope, 'env>;
-type Handle<'scope, T> = ScopedJoinHandle<'scope, Option<T>>;
-
-/// The channels of all stages hold as much as the pools; it is these that bound what is on its way.
-fn start_fetch<'scope>(
-    scope: Scope<'scope, '_>,
-    job: Job<'scope>,
-    mut fetch: Fetch<'scope>,
-    pool: &Arc<Pool>,
-    first: Block,
-) -> (Receiver<Piece>, Option<Handle<'scope, Digest>>) {
-    let (output, fetched) = sync_channel(fetch::BLOCKS);
-    let mut outputs = vec![output];
-    let sum = job.source.checksum.as_ref().map(|wanted| {
-        let (output, input) = sync_channel(fetch::BLOCKS);
-        outputs.push(output);
-        scope.spawn(move || fetch::sum(wanted.kind(), &input))
-    });
-    let pool = Arc::clone(pool);
-    scope.spawn(move || {
-        let done = fetch::run(job.run, &mut fetch, &pool, first, &outputs);
-        done.unwrap_or_else(|error| job.fail(error))
-    });
-    (fetched, sum)
-}
-
-fn start_decode<'scope>(
-    scope: Scope<'scope, '_>,
-    job: Job<'scope>,
-    compression: Compression,
-    fetched: Receiver<Piece>,
-    fetching: &Arc<Pool>,
-) -> (Receiver<Piece>, Arc<Pool>) {
-    if compression == Compression::None {
-        return (fetched, Arc::clone(fetching));
-    }
-    let pool = Pool::new(BLOCKS);
-    let own = Arc::clone(&pool);
-    let (output, unpacked) = sync_channel(BLOCKS);
-    scope.spawn(move || {
-        let decoder = Decoder {
-            run: job.run,
-            compression,
-            memory: job.memory,
-            pool: &own,
-        };
-        let done = decoder.run(fetched, &output);
-        done.unwrap_or_else(|error| job.fail(error))
-    });
-    (unpacked, pool)
-}
-
 fn start_sieve<'scope>(
     scope: Scope<'scope, '_>,
     job: Job<'scope>,
@@ -171,14 +106,14 @@ fn start_sieve<'scope>(
     let (output, orders) = sync_channel(BLOCKS);
     let handle = scope.spawn(move || {
         let sieve = Sieve {
-            run: job.run,
+            run: job.line.run,
             disk: job.disk,
             pool: &pool,
             least: compression != Compression::None,
             output,
         };
-        let done = sieve.run(&input, |first| sniff::judge(first, job.source.format));
-        done.unwrap_or_else(|error| job.fail(error))
+        let done = sieve.run(&input, |first| sniff::judge(first, job.line.source.format));
+        done.unwrap_or_else(|error| job.line.fail(error))
     });
     (orders, handle)
 }
@@ -193,8 +128,8 @@ fn start_writers<'scope>(
     let start = |_| {
         let orders = Arc::clone(&orders);
         scope.spawn(move || {
-            let done = write::run(job.run, job.disk, &orders, job.verify);
-            done.map_or_else(|error| job.fail(error), Some)
+            let done = write::run(job.line.run, job.disk, &orders, job.verify);
+            done.map_or_else(|error| job.line.fail(error), Some)
         })
     };
     (0..WRITERS).map(start).collect()

@@ -3,15 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Job;
 use super::block::{BLOCK, Pool};
 use super::disk::Disk;
 use super::error::ImageError;
 use super::run::Run;
 use super::write::{WRITERS, Wrote, is_zero, sum};
 
-/// Reads all of it, several at once.
-pub fn run(run: &Run, disk: &Disk, pool: &Arc<Pool>, wrote: &[Wrote]) {
+/// Reads all of an image of this length, several at once.
+pub fn run(
+    job: &Job<'_>,
+    pool: &Arc<Pool>,
+    length: u64,
+    wrote: &[Wrote],
+) -> Result<(), ImageError> {
+    let (run, disk) = (job.line.run, job.disk);
     run.enter("verifying", wrote.iter().map(|one| one.len).sum());
+    // A file may end in zeros that were not written.
+    disk.end_at(length.next_multiple_of(disk.sector() as u64))?;
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..WRITERS {
@@ -27,6 +36,7 @@ pub fn run(run: &Run, disk: &Disk, pool: &Arc<Pool>, wrote: &[Wrote]) {
             });
         }
     });
+    Ok(())
 }
 
 fn compare(run: &Run, disk: &Disk, pool: &Arc<Pool>, one: &Wrote) -> Result<(), ImageError> {

@@ -53,26 +53,22 @@ pub fn compression(first: &[u8]) -> Compression {
     }
 }
 
-pub fn format(first: &[u8]) -> ImageFormat {
-    if first.starts_with(QCOW2) {
-        ImageFormat::Qcow2
-    } else {
-        ImageFormat::Raw
-    }
+pub fn is_qcow2(first: &[u8]) -> bool {
+    first.starts_with(QCOW2)
 }
 
 /// Whether what came out of the decoder may be written as it is. Whoever says that it is raw is believed.
 pub fn judge(first: &[u8], told: Option<ImageFormat>) -> Result<(), ImageError> {
-    match (told, format(first)) {
+    match (told, is_qcow2(first)) {
         (Some(ImageFormat::Raw), _) => Ok(()),
-        (_, ImageFormat::Qcow2) => Err(ImageError::NoImage {
+        (_, true) => Err(ImageError::NoImage {
             what: "it is qcow2, compressed as a whole, and has to be read in parts; \
                    unpack it, and compress it inside with: qemu-img convert -O qcow2 -c",
         }),
         (Some(ImageFormat::Qcow2), _) => Err(ImageError::NoImage {
             what: "qcow2 was asked for, and it does not begin as one",
         }),
-        (None, ImageFormat::Raw) => {
+        (None, false) => {
             let other = OTHERS.iter().find(|(at, magic, _)| {
                 first.get(*at..).is_some_and(|rest| rest.starts_with(magic))
             });

@@ -13,7 +13,7 @@ use crate::model::digest::DigestKind;
 mod faults;
 
 /// Some bytes that differ, long and short runs of zeros, and an end in the middle of a sector.
-fn image() -> Vec<u8> {
+pub fn image() -> Vec<u8> {
     let mut bytes = vec![0; (3 << 20) + 777];
     let mut state = 1_u32;
     for (at, byte) in bytes.iter_mut().enumerate() {
@@ -26,7 +26,7 @@ fn image() -> Vec<u8> {
     bytes
 }
 
-fn digest(bytes: &[u8], kind: DigestKind) -> Digest {
+pub fn digest(bytes: &[u8], kind: DigestKind) -> Digest {
     let algorithm = match kind {
         DigestKind::Sha256 => &ring::digest::SHA256,
         DigestKind::Sha512 => &ring::digest::SHA512,
@@ -35,7 +35,7 @@ fn digest(bytes: &[u8], kind: DigestKind) -> Digest {
 }
 
 /// What a tool makes of it; nothing where there is no such tool.
-fn packed(bytes: &[u8], tool: &[&str]) -> Option<Vec<u8>> {
+pub fn packed(bytes: &[u8], tool: &[&str]) -> Option<Vec<u8>> {
     let spawned = Command::new(tool[0])
         .args(&tool[1..])
         .stdin(Stdio::piped())
@@ -54,13 +54,14 @@ fn packed(bytes: &[u8], tool: &[&str]) -> Option<Vec<u8>> {
     Some(done.stdout)
 }
 
-struct Room {
+#[derive(Debug)]
+pub struct Room {
     home: TempDir,
     options: Options,
 }
 
 impl Room {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             home: tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap(),
             options: Options {
@@ -70,17 +71,17 @@ impl Room {
         }
     }
 
-    fn target(&self) -> Target {
+    pub fn target(&self) -> Target {
         Target::new(self.home.path().join("disk"))
     }
 
-    fn write(&self, source: &Source) -> Result<Written, ImageError> {
+    pub fn write(&self, source: &Source) -> Result<Written, ImageError> {
         write_image(source, &self.target(), &self.options, &mut |_| {
             ControlFlow::Continue(())
         })
     }
 
-    fn disk(&self) -> Vec<u8> {
+    pub fn disk(&self) -> Vec<u8> {
         fs::read(self.target().path).unwrap()
     }
 }
