@@ -78,10 +78,8 @@ impl Folder {
         if path.as_os_str().is_empty() {
             return Ok(Rc::clone(&self.root));
         }
-        if let Some((last, folder)) = &self.last {
-            if last == path {
-                return Ok(Rc::clone(folder));
-            }
+        if let Some((_, folder)) = self.last.as_ref().filter(|(last, _)| last == path) {
+            return Ok(Rc::clone(folder));
         }
         let folder = match self.resolve(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make(path)?,

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::{Decompress, FlushDecompress};
-use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{DParameter, InBuffer, Operation, OutBuffer};
 
 use super::super::Job;
 use super::super::block::{BLOCK, Block, Pool};
@@ -72,7 +72,7 @@ impl<'a> Head<'a> {
 #[derive(Clone, Debug)]
 pub struct Works<'a> {
     /// The last worker that goes takes the channel with it, so that nobody is waited for who is gone.
-    works: Arc<Mutex<Receiver<Work>>>,
+    input: Arc<Mutex<Receiver<Work>>>,
     job: Job<'a>,
     header: &'a Header,
     head: &'a Head<'a>,
@@ -81,14 +81,14 @@ pub struct Works<'a> {
 
 impl<'a> Works<'a> {
     pub fn new(
-        works: Receiver<Work>,
+        input: Receiver<Work>,
         job: &Job<'a>,
         header: &'a Header,
         head: &'a Head<'a>,
         pool: &Arc<Pool>,
     ) -> Self {
         Self {
-            works: Arc::new(Mutex::new(works)),
+            input: Arc::new(Mutex::new(input)),
             job: *job,
             header,
             head,
@@ -98,12 +98,13 @@ impl<'a> Works<'a> {
 
     /// The last stage, of which there are several. What it wrote is told when it is to be read back.
     pub fn run(self) -> Result<Vec<Wrote>, ImageError> {
-        let mut unpacker = Unpacker::new(self.header.packing);
+        let unpacker = Unpacker::new(self.header.packing);
+        let mut unpacker = unpacker.map_err(|error| ImageError::Qcow2(error.to_string()))?;
         let mut wrote = Vec::new();
         while !self.job.line.run.is_stopped() {
             let work = {
-                let works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
-                works.recv()
+                let input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+                input.recv()
             };
             match work {
                 Ok(Work::Plain { at, block, part }) => self.plain(at, &block[part], &mut wrote)?,
@@ -180,15 +181,19 @@ impl<'a> Works<'a> {
 /// One cluster after another. What follows a cluster in its last sector is not looked at.
 enum Unpacker {
     Deflate(Decompress),
-    Zstd(Option<zstd::stream::raw::Decoder<'static>>),
+    Zstd(zstd::stream::raw::Decoder<'static>),
 }
 
 impl Unpacker {
-    fn new(packing: Packing) -> Self {
-        match packing {
+    fn new(packing: Packing) -> io::Result<Self> {
+        Ok(match packing {
             Packing::Deflate => Self::Deflate(Decompress::new(false)),
-            Packing::Zstd => Self::Zstd(None),
-        }
+            Packing::Zstd => {
+                let mut decoder = zstd::stream::raw::Decoder::new()?;
+                decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
+                Self::Zstd(decoder)
+            }
+        })
     }
 
     /// Fills all of `into`.
@@ -200,14 +205,6 @@ impl Unpacker {
                 inflate.total_out()
             }
             Self::Zstd(decoder) => {
-                let decoder = match decoder {
-                    Some(decoder) => decoder,
-                    None => {
-                        let mut new = zstd::stream::raw::Decoder::new()?;
-                        new.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(WINDOW_LOG))?;
-                        decoder.insert(new)
-                    }
-                };
                 decoder.reinit()?;
                 unpack_zstd(decoder, bytes, into)? as u64
             }
