@@ -10,6 +10,7 @@ use super::*;
 use crate::agent::http::liar::{Answer, Liar};
 use crate::model::digest::DigestKind;
 
+mod devices;
 mod faults;
 
 /// Some bytes that differ, long and short runs of zeros, and an end in the middle of a sector.
