@@ -204,5 +204,5 @@ fn open(path: &Path) -> io::Result<Disk> {
 }
 
 fn flags(flags: OFlags) -> i32 {
-    flags.bits().cast_signed()
+    i32::from_ne_bytes(flags.bits().to_ne_bytes())
 }
