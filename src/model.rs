@@ -36,8 +36,8 @@ pub mod yaml;
 
 pub use action::Action;
 pub use boot::{
-    AgentArch, AgentRecord, Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once,
-    Platform, Rung, decide,
+    AgentRecord, Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung,
+    decide,
 };
 pub use defaults::Defaults;
 pub use digest::Digest;

@@ -13,9 +13,10 @@ use std::net::{IpAddr, SocketAddr};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
+use super::environments::Load;
 use crate::model::MacAddr;
 use crate::model::agent::cmdline;
-use crate::model::boot::{AgentArch, Boot, Decision, Once, Platform};
+use crate::model::boot::{Boot, Decision, Once, Platform};
 
 /// SeaBIOS breaks a line at 80 columns.
 const COLUMNS: usize = 79;
@@ -63,7 +64,8 @@ pub struct Guest<'a> {
 /// What the boot agent is told on its kernel's command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invited {
-    pub arch: AgentArch,
+    /// What is loaded: paths on this server.
+    pub load: Load,
     /// Where the server hears agents.
     pub port: u16,
     /// SHA-256 of the server's public key, in hexadecimal.
@@ -129,9 +131,13 @@ impl Scripts {
             Boot::Agent => {
                 let agent = guest.agent.ok_or(ScriptError::NoInvitation)?;
                 let way = local_way(guest.platform).name();
-                let arguments = arguments(&agent_cmdline(server, guest, agent), 1);
-                let arch = agent.arch.name();
-                self.render("agent.ipxe", context! { way, arguments, arch, ..common })
+                let Load { kernel, initrds } = &agent.load;
+                let line = agent_cmdline(server, guest, agent);
+                let arguments = arguments(&line, initrds.len());
+                self.render(
+                    "agent.ipxe",
+                    context! { way, kernel, initrds, arguments, ..common },
+                )
             }
         }
     }
@@ -202,9 +208,9 @@ fn arguments(cmdline: &str, initrds: usize) -> String {
 /// The screen is the console, and what the kernel says is on the serial line too. `BOOTIF` is how `PXELinux` names the card;
 /// the agent understands it as its own word for it.
 fn agent_cmdline(server: SocketAddr, guest: &Guest<'_>, agent: &Invited) -> String {
-    let serial = match agent.arch {
-        AgentArch::Amd64 => "ttyS0,115200n8",
-        AgentArch::Arm64 => "ttyAMA0,115200n8",
+    let serial = match guest.platform {
+        Some(Platform::Arm64 | Platform::UBoot | Platform::RaspberryPi) => "ttyAMA0,115200n8",
+        _ => "ttyS0,115200n8",
     };
     let at = SocketAddr::new(server.ip(), agent.port);
     let mac = guest.mac.to_string();

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
-use crate::model::trace::Step;
+use crate::model::trace::{Stage, Step};
 use crate::model::{Actor, Anchor, CorrelationId, MacAddr, Machine, MachineId, RequestId};
 use crate::store::Store;
 
@@ -101,6 +101,22 @@ impl Traces {
                 .filter(|(number, _)| *number > after)
                 .cloned()
                 .collect()
+        })
+    }
+
+    /// Whether something was seen of a MAC at this stage within `within` of `now`.
+    pub fn heard_lately(
+        &self,
+        mac: MacAddr,
+        stage: Stage,
+        now: Timestamp,
+        within: SignedDuration,
+    ) -> bool {
+        let lately =
+            |step: &Step| step.stage == stage && now.duration_since(step.at).abs() < within;
+        self.with(|rings| {
+            let ring = rings.known.get(mac).or_else(|| rings.strangers.get(mac));
+            ring.is_some_and(|ring| ring.steps.iter().any(|(_, step)| lately(step)))
         })
     }
 

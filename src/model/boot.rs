@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::Machine;
 use super::network::{Admit, Idle};
 
-pub use agent::{AgentArch, AgentRecord, MAX_TRIES, Redeemed, TOKEN_LIFE};
+pub use agent::{AgentRecord, MAX_TRIES, Redeemed, TOKEN_LIFE};
 
 /// What a client said that it is: option 93 of its DISCOVER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -18,13 +18,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 
 use super::identity::{Identity, random};
 use super::sessions::Sessions;
 use super::tokens::Tokens;
 use crate::core::{Call, Command, Core, MachineFilter, Receipt, Refusal, Sort};
 use crate::model::agent::{Heard, HomeOrder, HomeReport, Order, Refused, Report};
+use crate::model::boot::TOKEN_LIFE;
 use crate::model::trace::{Mark, Stage, Step};
 use crate::model::{
     Actor, ActorKind, CorrelationId, Digest, MacAddr, Machine, MachineId, RequestId,
@@ -112,7 +112,8 @@ impl Endpoint {
     /// heard of that card by DHCP lately: who never asked for an address boots nothing.
     pub fn invite(&self, mac: MacAddr, address: IpAddr) -> Option<Invitation> {
         let now = self.core.clock().now();
-        if !self.asked_dhcp(mac, now) {
+        let traces = self.core.traces();
+        if !traces.heard_lately(mac, Stage::Dhcp, now, TOKEN_LIFE) {
             tracing::warn!(%mac, %address, "no token: no DHCP of this card was heard");
             return None;
         }
@@ -121,15 +122,6 @@ impl Endpoint {
             token: self.tokens.issue(mac, address, now, random),
             pin: self.identity.pin().hex().to_owned(),
         })
-    }
-
-    fn asked_dhcp(&self, mac: MacAddr, now: Timestamp) -> bool {
-        let steps = self.core.traces().steps(mac, 0);
-        let asked = |step: &Step| {
-            let lately = now.duration_since(step.at).abs() < crate::model::boot::TOKEN_LIFE;
-            step.stage == Stage::Dhcp && lately
-        };
-        steps.iter().any(|(_, step)| asked(step))
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

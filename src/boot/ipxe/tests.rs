@@ -25,7 +25,13 @@ fn guest(name: &str, platform: Option<Platform>) -> Guest<'_> {
 }
 
 static AGENT: std::sync::LazyLock<Invited> = std::sync::LazyLock::new(|| Invited {
-    arch: AgentArch::Amd64,
+    load: Load {
+        kernel: "/agent/amd64/vmlinuz".into(),
+        initrds: vec![
+            "/agent/amd64/initrd.zst".into(),
+            "/agent/amd64/firmware.zst".into(),
+        ],
+    },
     port: 3081,
     pin: "ab".repeat(32),
     token: "cd".repeat(56),
@@ -260,7 +266,11 @@ fn the_agent_is_told_where_the_server_is_and_how_to_know_it() {
         assert!(words.contains(&word), "{word} in {kernel}");
     }
     assert!(
-        script.contains("\ninitrd --name initrd http://192.168.77.3:3080/agent/amd64/initrd.zst ")
+        script.contains("\ninitrd --name initrd1 http://192.168.77.3:3080/agent/amd64/initrd.zst ")
+    );
+    assert!(
+        script
+            .contains("\ninitrd --name initrd2 http://192.168.77.3:3080/agent/amd64/firmware.zst ")
     );
     // A Linux kernel cuts a longer one.
     assert!(kernel.len() < 2048, "{}", kernel.len());

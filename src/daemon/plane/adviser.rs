@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 
 use super::orders::Given;
+use crate::boot::environments::Load;
 use crate::boot::files::Files;
 use crate::boot::loaders::{self, Loader, LoaderMemory};
 use crate::core::Core;
-use crate::model::boot::{AgentArch, MAX_TRIES};
+use crate::model::boot::{MAX_TRIES, TOKEN_LIFE};
+use crate::model::trace::Stage;
 use crate::model::{
     BootRequest, Decision, LinkName, MacAddr, Machine, Network, Platform, Rung, decide,
 };
@@ -85,9 +87,7 @@ impl Adviser {
             work: machine
                 .as_deref()
                 .is_some_and(|machine| self.has_work(machine)),
-            agent: platform
-                .and_then(AgentArch::of)
-                .is_some_and(|arch| self.has_agent(arch)),
+            agent: platform.is_some_and(|platform| self.has_agent(mac, platform)),
             tries: self.tries(mac),
         });
         Asked {
@@ -141,11 +141,29 @@ impl Adviser {
         active.is_ok_and(|active| active.is_some_and(|(workflow, _)| workflow.wants_agent()))
     }
 
-    /// Whether the boot environment for this architecture can be fetched.
-    fn has_agent(&self, arch: AgentArch) -> bool {
+    /// Whether there is a boot environment for this platform, and its agent would be let in: who was not heard to ask
+    /// for an address gets no token.
+    fn has_agent(&self, mac: MacAddr, platform: Platform) -> bool {
         let now = self.core.clock().now();
-        let mut parts = ["vmlinuz", "initrd.zst"].into_iter();
-        parts.all(|part| self.is_present(&format!("agent/{arch}/{part}"), now))
+        let asked = || {
+            self.core
+                .traces()
+                .heard_lately(mac, Stage::Dhcp, now, TOKEN_LIFE)
+        };
+        let there = || self.environment(platform, None, None).is_some();
+        self.is_present_by(platform.name(), now, there) && asked()
+    }
+
+    /// What a machine loads as its boot environment; firmware for its cards too, as far as they are known.
+    pub(super) fn environment(
+        &self,
+        platform: Platform,
+        machine: Option<&Machine>,
+        card: Option<&str>,
+    ) -> Option<Load> {
+        let known = machine.iter().flat_map(|machine| &machine.hardware.pci_ids);
+        let ids = known.map(String::as_str).chain(card);
+        self.files.environments().load(platform, ids).ok()
     }
 
     fn tries(&self, mac: MacAddr) -> u8 {
@@ -171,6 +189,11 @@ impl Adviser {
     }
 
     fn is_present(&self, name: &str, now: Timestamp) -> bool {
+        self.is_present_by(name, now, || self.files.has(name))
+    }
+
+    /// What `look` says, or said a moment ago.
+    fn is_present_by(&self, name: &str, now: Timestamp, look: impl FnOnce() -> bool) -> bool {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back counts as late.
         if now.duration_since(present.since).abs() > LOOKED_FOR {
@@ -180,7 +203,7 @@ impl Adviser {
         if let Some(there) = present.names.get(name) {
             return *there;
         }
-        let there = self.files.has(name);
+        let there = look();
         present.names.insert(name.to_owned(), there);
         there
     }

@@ -9,7 +9,6 @@ use super::register::{self, Visitor};
 use super::story::Story;
 use crate::boot::http::{Ask, Given, Machines, Unavailable};
 use crate::boot::ipxe::Invited;
-use crate::model::boot::AgentArch;
 use crate::model::trace::{Mark, Stage};
 use crate::model::{Arch, Boot, Decision, LinkName, Once, Platform};
 use crate::provision::endpoint::Endpoint;
@@ -76,16 +75,21 @@ impl Reception {
         if asked.decision.boot != Boot::Agent {
             return None;
         }
+        let load = ask.platform.and_then(|platform| {
+            let machine = asked.machine.as_deref();
+            self.adviser
+                .environment(platform, machine, ask.card.as_deref())
+        });
         let invited = self.agents.invite(ask.mac, ask.peer.ip().to_canonical());
-        let Some((invited, arch)) = invited.zip(ask.platform.and_then(AgentArch::of)) else {
+        let Some((invited, load)) = invited.zip(load) else {
             asked.decision = Decision {
                 boot: Boot::Local,
-                why: "it got no address by DHCP that we heard of, so its agent would not be let in",
+                why: "its boot environment is gone, or its agent would not be let in",
             };
             return None;
         };
         Some(Invited {
-            arch,
+            load,
             port: self.agent_port,
             pin: invited.pin,
             token: invited.token,

@@ -1,11 +1,8 @@
 //! What is known of the boot agent of a machine: which one was let in, and which tokens were used for it.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Platform;
 use crate::model::{Digest, MacAddr};
 
 /// As often as the agent is sent for to look into a machine before it is given up.
@@ -16,37 +13,6 @@ pub const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(15);
 const MAX_REDEEMED: usize = 16;
 /// As many agents that went before as are told apart from strangers.
 const MAX_FORMER: usize = 4;
-
-/// An architecture that there is a boot environment for, as Debian names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AgentArch {
-    Amd64,
-    Arm64,
-}
-
-impl AgentArch {
-    /// None where the kernel of the environment does not start.
-    pub const fn of(platform: Platform) -> Option<Self> {
-        match platform {
-            Platform::Bios | Platform::X64 => Some(Self::Amd64),
-            Platform::Arm64 => Some(Self::Arm64),
-            _ => None,
-        }
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-}
-
-impl fmt::Display for AgentArch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// The agent of a machine, as far as it has to outlive a restart of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
