@@ -326,3 +326,6 @@ fn actor(machine: &Machine) -> Actor {
 fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret))
 }
+
+#[cfg(test)]
+mod tests;

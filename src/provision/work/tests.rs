@@ -18,7 +18,7 @@ spec:
   actions:
     - action: image2disk
       url: image:debian
-      disk: {min_bytes: 1000}
+      disk: {min_size: 1000}
     - action: writefile
       path: /etc/hostname
       content: \"{{ machine.hostname }}\\n\"
@@ -176,8 +176,8 @@ fn a_disk_that_is_gone_is_an_error_that_names_those_that_are_there() {
     assert!(why.contains("A1") && why.contains("C3"), "{why}");
 }
 
-#[test_case("min_bytes: 1000", "min_bytes: 100", "fits 2 disks"; "a rule that fits two")]
-#[test_case("min_bytes: 1000", "min_bytes: 9000", "no disk fits"; "a rule that fits none")]
+#[test_case("min_size: 1000", "min_size: 100", "fits 2 disks"; "a rule that fits two")]
+#[test_case("min_size: 1000", "min_size: 9000", "no disk fits"; "a rule that fits none")]
 #[test_case("image:debian", "image:nothing", "no image nothing"; "an image that is not there")]
 #[test_case("machine.hostname", "machine.labels.owner", "line"; "a variable without a value")]
 #[test_case("action: reboot", "action: rebot", "line"; "a template that is none")]
