@@ -29,10 +29,11 @@ pub fn main() -> ExitCode {
             say(concat!("dragonfly-agent ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
-        Some("boot") => run::boot(),
         Some("home") => home::run(),
-        Some("in") => actions::chroot::enter(&words[1..]),
+        // The kernel hands its init whatever words it does not know.
         _ if std::process::id() == 1 => init::run(),
+        Some("boot") => run::boot(),
+        Some("in") => actions::chroot::enter(&words[1..]),
         _ => {
             say(
                 "usage: dragonfly-agent home | --version\nIt is /init of Dragonfly's boot environment, and the unit of what was installed.",

@@ -22,7 +22,7 @@ const OPENRC: &str = "/etc/init.d/dragonfly-home";
 /// The machine plane's plain HTTP.
 const PORT: u16 = 3080;
 /// An iPXE that GRUB starts like a kernel.
-const IPXE: &str = "ipxe.lkrn";
+const IPXE: &str = "boot/bios/ipxe.lkrn";
 const IPXE_BYTES: u64 = 8 << 20;
 
 const SYSTEMD: &str = "[Unit]

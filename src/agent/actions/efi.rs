@@ -161,7 +161,8 @@ impl Entry {
 impl Menu {
     /// Reads it off a folder of variables.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        let order = value(folder, "BootOrder")?;
+        // A firmware that was never told an order has no such variable.
+        let order = value(folder, "BootOrder").unwrap_or_default();
         let order = order
             .chunks_exact(2)
             .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))

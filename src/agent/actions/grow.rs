@@ -40,7 +40,7 @@ pub(super) fn grow(
     let part = target::await_part(&context.places, &disk.device, number, control)?;
     control.phase("growing the file system");
     let device = target::device(&context.places, &part.name);
-    grow_file_system(context, control, &device, &part.name)?;
+    grow_file_system(context, control, &device)?;
     Ok(format!("partition {number} of {} {grown}", disk.device))
 }
 
@@ -131,9 +131,8 @@ fn grow_file_system(
     context: &Context,
     control: &Control,
     device: &Path,
-    name: &str,
 ) -> Result<(), ActionError> {
-    let kind = target::kind(&context.places, name).unwrap_or_default();
+    let kind = target::kind(device).unwrap_or_default();
     let path = device.as_os_str();
     let mounted = Mounted::new(device, &kind, MsFlags::empty())?;
     let root = mounted.root().as_os_str();

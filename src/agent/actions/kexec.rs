@@ -22,16 +22,11 @@ pub(super) fn load(
     control: &Control,
 ) -> Result<String, ActionError> {
     let device = target::find(context, control, &wanted.place)?;
-    let name = fs::canonicalize(&device).map_err(ActionError::at(&device))?;
-    let name = name
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
     let kind = wanted
         .place
         .fs_type
         .clone()
-        .or_else(|| target::kind(&context.places, &name))
+        .or_else(|| target::kind(&device))
         .unwrap_or_default();
     let mounted = Mounted::new(&device, &kind, MsFlags::MS_RDONLY)?;
     let (kernel, initrd) = find(mounted.root(), wanted)?;

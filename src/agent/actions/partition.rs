@@ -36,6 +36,9 @@ pub(super) fn partition(
     let disks = all_disks(wanted, context)?;
     check_names(wanted)?;
     let mut roots = Vec::new();
+    if wanted.lvm.is_some() || !wanted.mirror.is_empty() {
+        target::load_drivers(context, control);
+    }
     for disk in &disks {
         wipe::forget(context, control, disk)?;
     }
@@ -256,7 +259,6 @@ fn make_root(
     let (name, words): (&str, &[&str]) = match wanted.fs_type.as_deref().unwrap_or("ext4") {
         "ext4" => ("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "root"]),
         "xfs" => ("mkfs.xfs", &["-q", "-f", "-L", "root"]),
-        "btrfs" => ("mkfs.btrfs", &["-q", "-f", "-L", "root"]),
         other => {
             return Err(ActionError::Other(format!(
                 "a root cannot be {other:?} here; ext4 and xfs are known"

@@ -1,6 +1,7 @@
 //! The disk that is meant, the file system on it that is meant, and that file system mounted.
 
 use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +96,7 @@ pub(super) fn find(
 /// Starts the RAIDs and volume groups that are on the disks: a restart forgot them. What fails is told by what is
 /// missing then.
 fn assemble(context: &Context, control: &Control) {
+    load_drivers(context, control);
     let _ = command::run(
         program("mdadm", ["--assemble", "--scan", "--run"]),
         &context.log,
@@ -103,14 +105,20 @@ fn assemble(context: &Context, control: &Control) {
     let _ = command::run(program("lvm", ["vgchange", "-ay"]), &context.log, control);
 }
 
+/// The drivers of RAID and volumes, which no device asks for.
+pub(super) fn load_drivers(context: &Context, control: &Control) {
+    let names = ["-a", "-b", "-q", "md_mod", "raid1", "dm_mod"];
+    let _ = command::run(program("modprobe", names), &context.log, control);
+}
+
 /// The file system of the disk that holds an installed system; where none does, the only one that could.
 fn root(context: &Context, control: &Control, disk: &Disk) -> Result<PathBuf, ActionError> {
     let look = || -> Vec<(PathBuf, String)> {
         let names = candidates(&context.places, &disk.device);
         let found = names.into_iter().filter_map(|name| {
-            let kind =
-                kind(&context.places, &name).filter(|kind| ROOTS.contains(&kind.as_str()))?;
-            Some((device(&context.places, &name), kind))
+            let path = device(&context.places, &name);
+            let kind = kind(&path).filter(|kind| ROOTS.contains(&kind.as_str()))?;
+            Some((path, kind))
         });
         found.collect()
     };
@@ -170,10 +178,10 @@ fn candidates(places: &Places, disk: &str) -> Vec<String> {
     names
 }
 
-/// What is on a device, first of all.
-pub(super) fn kind(places: &Places, name: &str) -> Option<String> {
-    let size = disks::size(&places.sys, name)?;
-    let mut file = File::open(device(places, name)).ok()?;
+/// What is on a device, first of all. A volume's name leads to no folder of sysfs, so that its end is looked for here.
+pub(super) fn kind(device: &Path) -> Option<String> {
+    let mut file = File::open(device).ok()?;
+    let size = file.seek(SeekFrom::End(0)).ok()?;
     contents::of(&mut file, size).ok()?.into_iter().next()
 }
 
@@ -193,15 +201,7 @@ impl Mounted {
         place: &Place,
     ) -> Result<Self, ActionError> {
         let device = find(context, control, place)?;
-        let name = fs::canonicalize(&device).map_err(ActionError::at(&device))?;
-        let name = name
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let kind = place
-            .fs_type
-            .clone()
-            .or_else(|| kind(&context.places, &name));
+        let kind = place.fs_type.clone().or_else(|| kind(&device));
         let kind = kind.ok_or_else(|| {
             ActionError::Other(format!(
                 "{} has no file system that is known here",

@@ -94,7 +94,13 @@ pub(super) fn forget(context: &Context, control: &Control, disk: &Disk) -> Resul
 /// What was made of the disk is taken apart. What fails here shows when the disk is written.
 fn release(context: &Context, control: &Control, disk: &str) {
     let mounts = std::fs::read_to_string(context.places.proc.join("mounts")).unwrap_or_default();
-    let ours = |line: &&str| line.starts_with(&format!("/dev/{disk}"));
+    let ours = |line: &&str| {
+        let device = line
+            .split(' ')
+            .next()
+            .and_then(|what| what.strip_prefix("/dev/"));
+        device.is_some_and(|name| disks::is_part(name, disk))
+    };
     for place in mounts
         .lines()
         .filter(ours)

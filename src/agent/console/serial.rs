@@ -13,7 +13,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What one line was told already.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    heading: Vec<String>,
+    heading: String,
+    state: String,
     written: u64,
     error: Option<String>,
     /// As wide is the line that is drawn again, if it stands there.
@@ -31,16 +32,7 @@ impl Writer {
         now: Instant,
     ) -> String {
         let mut text = String::new();
-        let heading = heading(status);
-        if heading != self.heading {
-            self.heading.clone_from(&heading);
-            let rule = "-".repeat(RULE);
-            self.line(&mut text, &rule);
-            for words in &heading {
-                self.line(&mut text, words);
-            }
-            self.line(&mut text, &rule);
-        }
+        self.say_heading(&mut text, status);
         let new = usize::try_from(written - self.written)
             .unwrap_or(usize::MAX)
             .min(recent.len());
@@ -58,11 +50,32 @@ impl Writer {
         let due = self
             .drawn
             .is_none_or(|drawn| now.duration_since(drawn) >= AGAIN);
-        if let (Some(step), Some(bar), true) = (running, &status.bar, due) {
+        let bar = status
+            .bar
+            .as_ref()
+            .filter(|bar| bar.total > 0 || !bar.phase.is_empty());
+        if let (Some(step), Some(bar), true) = (running, bar, due) {
             self.drawn = Some(now);
             self.draw(&mut text, &step.name, bar);
         }
         text
+    }
+
+    /// Who and where the machine is, between two rules, and what it does, each where it changed.
+    fn say_heading(&mut self, text: &mut String, status: &Status) {
+        let heading = heading(status);
+        if heading != self.heading {
+            let rule = "-".repeat(RULE);
+            self.line(text, &rule);
+            self.line(text, &heading);
+            self.line(text, &rule);
+            self.heading = heading;
+        }
+        let state = state(status);
+        if state != self.state {
+            self.line(text, &state);
+            self.state = state;
+        }
     }
 
     fn line(&mut self, text: &mut String, words: &str) {
@@ -93,25 +106,23 @@ impl Writer {
     }
 }
 
-/// Who and where the machine is, and what it does.
-fn heading(status: &Status) -> Vec<String> {
+fn heading(status: &Status) -> String {
     let facts = [status.name.as_str(), &status.address, &status.mac];
-    let facts: Vec<&str> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-    let server = if status.server.is_empty() {
-        String::new()
-    } else {
-        format!("  server {}", status.server)
-    };
-    let mut lines = vec![format!(" Dragonfly  {}{server}", facts.join("  "))];
-    if !status.state.is_empty() {
-        let why = if status.why.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", status.why)
-        };
-        lines.push(format!(" {}{why}", status.state));
-    }
-    lines
+    let server = format!("server {}", status.server);
+    let server = Some(server.as_str()).filter(|_| !status.server.is_empty());
+    let facts = facts.into_iter().filter(|fact| !fact.is_empty());
+    let words: Vec<&str> = ["Dragonfly"]
+        .into_iter()
+        .chain(facts)
+        .chain(server)
+        .collect();
+    format!(" {}", words.join("  "))
+}
+
+fn state(status: &Status) -> String {
+    let words = [status.state.as_str(), status.why.as_str()];
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("* {}", words.join(": "))
 }
 
 #[cfg(test)]
@@ -164,13 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn the_heading_comes_again_when_it_changed() {
+    fn what_changed_is_said_again_and_nothing_else() {
         let mut writer = Writer::default();
         let now = crate::agent::clock::now();
-        writer.say(&status(0), 0, &[], now);
+        let first = writer.say(&status(0), 0, &[], now);
+        let heading = " Dragonfly  AbleCloud  10.0.0.7/24 on eth0  52:54:00:12:34:56  server 10.0.0.2:3081\r\n";
+        assert!(first.contains(heading), "{first}");
         let mut other = status(0);
         other.state = "done".into();
-        let text = writer.say(&other, 0, &[], now);
-        assert!(text.contains(" Dragonfly  AbleCloud  10.0.0.7/24 on eth0  52:54:00:12:34:56  server 10.0.0.2:3081\r\n done\r\n"), "{text}");
+        assert_eq!(writer.say(&other, 0, &[], now), "\r\n* done\r\n");
     }
 }

@@ -216,7 +216,7 @@ fn booted_from(mounts: &str, device: &str) -> bool {
 }
 
 /// Whether the name is that of the disk or of one of its partitions.
-fn is_part(name: &str, disk: &str) -> bool {
+pub fn is_part(name: &str, disk: &str) -> bool {
     let rest = match name.strip_prefix(disk) {
         None => return false,
         Some("") => return true,

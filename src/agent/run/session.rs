@@ -71,7 +71,10 @@ impl Session {
             console: console.clone(),
             log: log.clone(),
         };
-        console.update(|status| status.state = "saying hello".into());
+        console.update(|status| {
+            status.state = "saying hello".into();
+            status.why = String::new();
+        });
         session.greet()?;
         session.stream_log();
         Ok(session)
