@@ -149,19 +149,15 @@ fn kind_of(text: &str) -> Written {
         let mut lines = text.lines();
         lines.find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))
     };
+    let theirs = |api: &str| {
+        let api = api.trim().trim_matches(['"', '\'']);
+        api.starts_with("tinkerbell.org/")
+    };
     match value("apiVersion") {
-        Some(api)
-            if api
-                .trim()
-                .trim_matches(['"', '\''])
-                .starts_with("tinkerbell.org/") =>
-        {
-            Written::Object
-        }
-        Some(_) => Written::Own,
+        Some(api) if theirs(api) => Written::Object,
         None if value("tasks").is_some() || value("global_timeout").is_some() => {
             Written::Tinkerbell
         }
-        None => Written::Own,
+        _ => Written::Own,
     }
 }

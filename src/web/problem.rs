@@ -219,6 +219,9 @@ impl From<FieldError> for Fault {
     }
 }
 
+/// The shortest that is right.
+const A_TEMPLATE: &str = "apiVersion: dragonfly.computer/v1\nkind: Template\nmetadata: {name: off}\nspec: {actions: [{action: poweroff}]}\n";
+
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
@@ -254,6 +257,7 @@ impl From<Refusal> for Fault {
                     .hint("see all of it without sending it: dragonfly template check FILE");
                 fault.problem.field = Some("source".into());
                 fault.problem.reason = errors.first().map(ToString::to_string);
+                fault.problem.example = Some(A_TEMPLATE.into());
                 fault.problem.errors = errors.into_iter().map(Into::into).collect();
                 fault
             }

@@ -47,13 +47,24 @@ fn key(ask: &Ask) -> Result<SettingKey, Fault> {
 }
 
 fn view(setting: SettingView) -> api::Setting {
+    let SettingView {
+        spec,
+        value,
+        set,
+        version,
+    } = setting;
+    let value = if spec.is_secret() {
+        spec.shown(&value).to_owned()
+    } else {
+        value
+    };
     api::Setting {
-        key: setting.spec.key.into(),
-        value: setting.spec.shown(&setting.value).into(),
-        default: setting.spec.default.into(),
-        set: setting.set,
-        version: setting.version,
-        help: setting.spec.help.into(),
-        example: setting.spec.example.into(),
+        key: spec.key.into(),
+        value,
+        default: spec.default.into(),
+        set,
+        version,
+        help: spec.help.into(),
+        example: spec.example.into(),
     }
 }

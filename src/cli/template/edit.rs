@@ -73,7 +73,7 @@ impl Draft {
                 Ok(file) => break (path, file),
                 // Somebody else's, perhaps put there on purpose.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 100 => {
-                    number += 1
+                    number += 1;
                 }
                 Err(error) => return Err(fail(error)),
             }

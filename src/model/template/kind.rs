@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::node::{Data, Node, Spot, TemplateError};
+use super::node::{Data, Node, Scalar, Spot, TemplateError};
 use super::schema::{DISK_KEYS, Key, Kind, Tree};
 use super::{emit, quoted};
 use crate::model::Digest;
@@ -15,7 +15,7 @@ type Errors = Vec<TemplateError>;
 /// The value as an action takes it; nothing where it is wrong, which `errors` then tells. A text with variables still
 /// in it may become anything, and is taken as it is.
 pub(super) fn read(kind: Kind, node: &Node, errors: &mut Errors) -> Option<Value> {
-    if node.scalar().is_some_and(|scalar| scalar.has_holes()) {
+    if node.scalar().is_some_and(Scalar::has_holes) {
         return Some(Value::Null);
     }
     match kind {
@@ -198,7 +198,7 @@ fn base64(text: &str) -> Result<Value, String> {
     let body = packed.trim_end_matches('=');
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let padding = packed.len() - body.len();
-    if packed.len() % 4 != 0 || padding > 2 || !body.bytes().all(known) {
+    if !packed.len().is_multiple_of(4) || padding > 2 || !body.bytes().all(known) {
         return Err("it is no base64".into());
     }
     if packed.len() / 4 * 3 > MAX_CONTENT {
@@ -236,7 +236,7 @@ fn word(node: &Node, errors: &mut Errors) -> Option<Value> {
 }
 
 fn argument(node: &Node, errors: &mut Errors) -> Option<Value> {
-    if node.scalar().is_some_and(|scalar| scalar.has_holes()) {
+    if node.scalar().is_some_and(Scalar::has_holes) {
         return Some(Value::Null);
     }
     keep(text(node).map(Value::from), node.at, errors)

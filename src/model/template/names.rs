@@ -148,14 +148,15 @@ pub fn variables(
             set[list] = json!([]);
         }
     }
-    json!({
+    let mut all = json!({
         "machine": own,
         "hardware": machine.hardware,
         "defaults": set,
-        "cloud_init": cloud_init,
-        "server": server,
         "params": params,
-    })
+    });
+    all["cloud_init"] = cloud_init;
+    all["server"] = server;
+    all
 }
 
 /// Why there is no such variable.

@@ -539,6 +539,16 @@ pub const DISK_KEYS: &[Key] = &[
         "it is at most this large",
     ),
     key(
+        "min_bytes",
+        Kind::Size,
+        "the same under the action's own name",
+    ),
+    key(
+        "max_bytes",
+        Kind::Size,
+        "the same under the action's own name",
+    ),
+    key(
         "kind",
         Kind::Word(&["hdd", "ssd", "nvme", "virtual", "card"]),
         "how it is made",

@@ -87,12 +87,12 @@ fn spec(at: Spot, pairs: &[(Word, Node)], errors: &mut Errors) -> Option<&'stati
     let name = node.scalar().map_or("", |scalar| scalar.text.as_str());
     let found = schema::find(name);
     if found.is_none() {
-        let message = match UNSUPPORTED.iter().find(|(known, _)| *known == name) {
-            Some((_, instead)) => format!("the action '{name}' is not done here: {instead}"),
-            None => {
-                let names: Vec<_> = ACTIONS.iter().map(|spec| spec.name).collect();
-                nearest::unknown("the action", name, &names)
-            }
+        let known = UNSUPPORTED.iter().find(|(known, _)| *known == name);
+        let message = if let Some((_, instead)) = known {
+            format!("the action '{name}' is not done here: {instead}")
+        } else {
+            let names: Vec<_> = ACTIONS.iter().map(|spec| spec.name).collect();
+            nearest::unknown("the action", name, &names)
         };
         errors.push(TemplateError::new(node.at, message));
     }
@@ -151,12 +151,11 @@ fn check(step: &Step, parameters: &[Parameter], errors: &mut Errors) {
         .map(|key| key.name)
         .collect();
     for (word, node) in &step.body {
-        match step.spec.key(&word.text) {
-            Some(key) => check_value(key, node, parameters, errors),
-            None => {
-                let message = nearest::unknown(&what, &word.text, &names);
-                errors.push(TemplateError::new(word.at, message));
-            }
+        if let Some(key) = step.spec.key(&word.text) {
+            check_value(key, node, parameters, errors);
+        } else {
+            let message = nearest::unknown(&what, &word.text, &names);
+            errors.push(TemplateError::new(word.at, message));
         }
     }
     for key in step

@@ -103,16 +103,16 @@ impl<'a> Builder<'a> {
         let at = spot(span.start.line(), span.start.col());
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), at)?;
+                refuse_tag(tag.is_some(), at)?;
                 let scalar = self.scalar(&text, style, at);
                 self.finish(Node::new(at, Data::Scalar(scalar)), anchor, 1)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), at)?;
+                refuse_tag(tag.is_some(), at)?;
                 self.begin(at, anchor, OpenData::List(Vec::new()))?;
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.is_some(), at)?;
+                refuse_tag(tag.is_some(), at)?;
                 self.begin(at, anchor, OpenData::Map(Vec::new(), None))?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
@@ -130,13 +130,6 @@ impl<'a> Builder<'a> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn refuse_tag(&self, tagged: bool, at: Spot) -> Result<(), TemplateError> {
-        let message = "a YAML tag (!…) stands here; none is taken";
-        (!tagged)
-            .then_some(())
-            .ok_or_else(|| TemplateError::new(at, message))
     }
 
     fn begin(&mut self, at: Spot, anchor: usize, data: OpenData) -> Result<(), TemplateError> {
@@ -259,6 +252,13 @@ fn unescaped(source: &str, style: ScalarStyle) -> String {
         ScalarStyle::SingleQuoted => source.replace("''", "'"),
         _ => source.to_owned(),
     }
+}
+
+fn refuse_tag(tagged: bool, at: Spot) -> Result<(), TemplateError> {
+    let message = "a YAML tag (!…) stands here; none is taken";
+    (!tagged)
+        .then_some(())
+        .ok_or_else(|| TemplateError::new(at, message))
 }
 
 fn word(node: Node) -> Result<Word, TemplateError> {
