@@ -16,6 +16,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+#[path = "image/cache.rs"]
+mod cache;
 #[path = "image/common.rs"]
 mod common;
 #[path = "image/device.rs"]
@@ -48,5 +50,6 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let only = common::Only::from_environment();
-    write::run(&only)
+    write::run(&only)?;
+    cache::run(&only)
 }

@@ -42,7 +42,8 @@
 //! | `PUT /api/v1/settings/{key}` with [`SetSetting`], `DELETE` | [`Receipt`] |
 //! | `GET /api/v1/images`, `GET /api/v1/images/{image}` | [`List`] of [`Image`], [`Image`] |
 //! | `POST /api/v1/images` with [`AddImage`] | [`Receipt`] |
-//! | `DELETE /api/v1/images/{image}` | [`Receipt`] |
+//! | `PUT /api/v1/images/{image}?checksum&pin` with its bytes, `DELETE` | [`Receipt`] |
+//! | `GET /api/v1/image-bundle?name`, `PUT` | a tar archive, [`Imported`] |
 //! | `PUT`, `DELETE /api/v1/images/{image}/pin` | [`Receipt`] |
 //! | `POST /api/v1/images/{image}/refresh` | [`Receipt`] |
 //! | `POST /api/v1/images/{image}/verify` | [`ImageVerdict`] |
@@ -75,7 +76,7 @@ use utoipa::ToSchema;
 
 pub use boot::{BootOnce, SetLoader, Trace};
 pub use event::{Actor, Event};
-pub use image::{AddImage, Image, ImageVerdict};
+pub use image::{AddImage, Image, ImageVerdict, Imported};
 pub use machine::{
     AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
 };

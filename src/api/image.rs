@@ -54,6 +54,13 @@ pub struct AddImage {
     pub pin: bool,
 }
 
+/// What came in with a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Imported {
+    /// The names of the images in it.
+    pub images: Vec<String>,
+}
+
 /// What became of summing a kept image again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImageVerdict {

@@ -6,14 +6,17 @@
 //!
 //! - `record`: what is written down of an image. - `stock`: files, records, room. - `flight`: one download, and
 //!   `growing` what its readers see of it. - `upstream`: http and https to the sources. - `sums`: checksums.
-//!   - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do.
+//!   - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
+//!   many images in one file. - [`registry`]: container registries.
 
+mod bundle;
 pub mod change;
 mod failure;
 mod flight;
 mod growing;
 pub mod image;
 mod record;
+pub mod registry;
 mod stock;
 mod sums;
 mod upstream;
@@ -35,6 +38,7 @@ use tokio::time::timeout;
 use self::failure::Failure;
 use self::flight::{Fetched, Flight, Job};
 use self::record::{Key, Record};
+use self::registry::{Memory, Registries};
 use self::stock::{Blob, Shown, Stock};
 use self::upstream::Upstream;
 use crate::core::Clock;
@@ -42,7 +46,8 @@ use crate::model::digest::hex;
 use crate::model::field::FieldError;
 use crate::model::{Digest, ImageName, ImageShelf, KnownImage, SourceUrl};
 
-pub use change::{NoChange, Upload};
+pub use bundle::{Export, Import};
+pub use change::{Kept, NoChange, Upload};
 pub use growing::Growing;
 pub use image::{Image, Progress};
 pub use upstream::Environment;
@@ -67,6 +72,7 @@ pub struct Settings {
     pub quota: u64,
     /// Nothing is fetched: what is here is served, and what is not is missing.
     pub offline: bool,
+    pub registries: Registries,
     pub environment: Environment,
 }
 
@@ -78,6 +84,8 @@ struct Inner {
     stock: Arc<Stock>,
     upstream: Upstream,
     offline: bool,
+    registries: Registries,
+    memory: Memory,
     clock: Arc<dyn Clock>,
     flights: Mutex<BTreeMap<String, Arc<Flight>>>,
     fallen: Mutex<BTreeMap<String, (Timestamp, Failure)>>,
@@ -124,7 +132,7 @@ pub struct Lease(#[expect(dead_code, reason = "held, not read")] Arc<Blob>);
 /// Why an image is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    #[error("there is no image {0}; list them: dragonfly image list")]
+    #[error("there is no {0}; `dragonfly image list` tells which images there are")]
     Absent(String),
     #[error("{0} is not here, and nothing is fetched: images.mode is offline")]
     Offline(String),
@@ -147,6 +155,8 @@ impl Cache {
             stock: Arc::new(stock),
             upstream: Upstream::new(&settings.environment),
             offline: settings.offline,
+            registries: settings.registries.clone(),
+            memory: Memory::default(),
             clock,
             flights: Mutex::default(),
             fallen: Mutex::default(),
@@ -278,17 +288,24 @@ impl Cache {
                     .stock
                     .edit(key, |shown| Some(settled(shown?, flight, &ended, now)));
             }
-            if let Err(failure) = &ended {
+            if let Err(failure) = &ended
+                && *failure != Failure::Same
+            {
                 let fell = (now, failure.clone());
                 locked(&self.0.fallen).insert(flight.key.clone(), fell);
             }
             flights.remove(&flight.key);
             wanted
         };
+        flight.over.send_replace(true);
         match &ended {
             Ok(fetched) => {
                 let (url, digest) = (&flight.job.url, &fetched.blob.digest);
                 tracing::info!(%url, %digest, bytes = fetched.blob.bytes, "image fetched");
+            }
+            Err(Failure::Same) => {
+                tracing::info!(url = %flight.job.url, "image is still the same at its source");
+                return;
             }
             Err(failure) => {
                 tracing::warn!(url = %flight.job.url, %failure, "image not fetched");
@@ -305,6 +322,22 @@ impl Cache {
         });
         if let Err(error) = saved.await {
             tracing::warn!(%error, "record of an image not written");
+        }
+    }
+
+    /// Begins again with what a stop or a power cut ended.
+    fn resume(&self) {
+        for (key, shown, here) in self.0.stock.all() {
+            let job = job_of(&shown.record).filter(|_| !here);
+            let Some(job) = job.filter(|_| matches!(key, Key::Image(_))) else {
+                continue;
+            };
+            let part = self.0.stock.partial_path(&flight_key(&job));
+            if part.exists()
+                && let Err(why) = self.fetch(key, job)
+            {
+                tracing::info!(%why, "download not gone on with");
+            }
         }
     }
 
@@ -342,6 +375,7 @@ impl Grounded {
 impl Keeper {
     /// Flies every download, until `stop` turns true; then those on their way are let go, to be gone on with later.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), String> {
+        self.cache.resume();
         let mut flying = JoinSet::new();
         let told = stop.clone();
         let mut uses = tokio::time::interval(SAVE_USES);
@@ -416,6 +450,7 @@ fn settled(
             }
             shown.trouble = None;
         }
+        Err(Failure::Same) => shown.trouble = None,
         Err(failure) => shown.trouble = Some(failure.to_string()),
     }
     shown
@@ -427,6 +462,7 @@ fn job_of(record: &Record) -> Option<Job> {
         url: record.url.clone()?,
         checksum: record.checksum.clone(),
         pinned: record.digest.clone(),
+        unless: None,
         authorization: None,
         accept: None,
     })

@@ -9,7 +9,7 @@
 //! however many, keep no machine from booting.
 //!
 //! - [`request`], [`target`]: bytes become a request. - [`select`]: conditions and ranges. - [`answer`]: status, head and
-//!   body. - `route`: what there is. - `images`: those of the cache. - `pages`: those
+//!   body. - `route`: what there is. - `images`, `registry`: those of the cache. - `pages`: those
 //!   of the machine that asks. - `seats`: who may sit. - `connection`: one client, from its first byte to its
 //!   last. - `send`: bytes to a socket.
 
@@ -17,6 +17,7 @@ pub mod answer;
 mod connection;
 mod images;
 mod pages;
+mod registry;
 pub mod request;
 mod route;
 mod seats;

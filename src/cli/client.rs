@@ -3,11 +3,13 @@
 //! A request whose connection breaks, or that is answered with "not just now", is sent once more: a read
 //! changes nothing, and a change carries a key under which the daemon does it once.
 
+mod send;
+
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
@@ -20,6 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use self::send::{Sent, held};
 use super::failure::{Failure, Sort};
 use super::target::Target;
 use crate::api::{Problem, Receipt, Status};
@@ -44,7 +47,7 @@ pub struct Client {
 /// An open connection and the task that moves its bytes.
 #[derive(Debug)]
 struct Line {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Sent>,
     place: Target,
     mover: JoinHandle<()>,
 }
@@ -224,40 +227,38 @@ impl Client {
     }
 
     async fn send(&mut self, ask: &Ask) -> Result<Response<Incoming>, Failure> {
-        let request = |place: &Target| {
-            let host = match place {
-                Target::Tcp(authority) => authority.as_str(),
-                Target::Unix(_) => "localhost",
-            };
-            let mut request = Request::builder()
-                .method(&ask.method)
-                .uri(ask.uri())
-                .header(HOST, host)
-                .header(USER_AGENT, concat!("dragonfly/", env!("CARGO_PKG_VERSION")))
-                .header(ACCEPT, "application/json");
-            if let Some(headers) = request.headers_mut() {
-                for (name, value) in &ask.headers {
-                    if let Ok(value) = value.parse() {
-                        headers.insert(*name, value);
-                    }
+        let request = self.request(ask).await?;
+        let sent = self.connected().await?.sender.send_request(request).await;
+        sent.map_err(|error| self.broken(&error))
+    }
+
+    /// The request as it goes to the place that answers.
+    async fn request(&mut self, ask: &Ask) -> Result<Request<Sent>, Failure> {
+        let host = match &self.connected().await?.place {
+            Target::Tcp(authority) => authority.clone(),
+            Target::Unix(_) => "localhost".into(),
+        };
+        let mut request = Request::builder()
+            .method(&ask.method)
+            .uri(ask.uri())
+            .header(HOST, host)
+            .header(USER_AGENT, concat!("dragonfly/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json");
+        if let Some(headers) = request.headers_mut() {
+            for (name, value) in &ask.headers {
+                if let Ok(value) = value.parse() {
+                    headers.insert(*name, value);
                 }
             }
-            let body = ask
-                .body
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            if !body.is_empty() {
-                request = request.header(CONTENT_TYPE, "application/json");
-            }
-            request
-                .body(Full::new(Bytes::from(body)))
-                .map_err(|error| Failure::usage(format!("this cannot be asked over HTTP: {error}")))
-        };
-        let line = self.connected().await?;
-        let request = request(&line.place)?;
-        let sent = line.sender.send_request(request).await;
-        sent.map_err(|error| self.broken(&error))
+        }
+        let body = ask.body.as_ref().map(ToString::to_string);
+        let body = body.unwrap_or_default();
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(held(Bytes::from(body)))
+            .map_err(|error| Failure::usage(format!("this cannot be asked over HTTP: {error}")))
     }
 
     async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {

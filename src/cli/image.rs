@@ -1,6 +1,7 @@
 //! `dragonfly image …`: the images that are kept for machines.
 
 mod add;
+mod bundle;
 
 use hyper::Method;
 use serde_json::json;
@@ -48,6 +49,8 @@ pub async fn run(
             let ask = Ask::new(Method::POST, format!("{}/refresh", path_of(&name)?));
             alter(ask, &change, &name, client, screen).await
         }
+        ImageCommand::Export(args) => bundle::export(args, client, screen).await,
+        ImageCommand::Import(args) => bundle::import(args, client, screen).await,
         ImageCommand::Verify { names } => verify(names, client, screen).await,
     }
 }
@@ -91,7 +94,7 @@ async fn list(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
     }
     if found.items.is_empty() {
         screen.line("No images.")?;
-        return screen.line("Add one from a URL: dragonfly image add --help");
+        return screen.line("Add one from a URL or a file: dragonfly image add --help");
     }
     let now = screen.now();
     let rows: Vec<_> = found.items.iter().map(|image| row(image, now)).collect();

@@ -221,6 +221,11 @@ impl Screen {
     }
 }
 
+/// A line on the error side of this process, from where the screen cannot be had.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a client has no clock but its own machine's"

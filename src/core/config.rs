@@ -19,7 +19,7 @@ pub use error::{ConfigError, ConfigErrors, Origin};
 use keys::{KEYS, Key};
 use value::{Raw, Value};
 
-use crate::model::LinkName;
+use crate::model::{LinkName, SourceUrl};
 
 /// Where the file lies when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/dragonfly/config.toml";
@@ -144,6 +144,8 @@ pub struct ImagesConfig {
     pub quota: u64,
     /// Nothing is fetched.
     pub offline: bool,
+    /// Container registries, by the alias that machines use.
+    pub registries: BTreeMap<String, SourceUrl>,
 }
 
 /// One key as it ended up.
@@ -298,6 +300,7 @@ impl Sources {
             images: ImagesConfig {
                 quota: self.number("images.quota"),
                 offline: self.text("images.mode") == "offline",
+                registries: self.registries(),
             },
             agent: self.path("boot.agent"),
             notes: self.notes,
@@ -329,6 +332,13 @@ impl Sources {
         match self.values.get("net.links") {
             Some((Value::Links(all), _)) => all.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    fn registries(&self) -> BTreeMap<String, SourceUrl> {
+        match self.values.get("images.registries") {
+            Some((Value::Registries(all), _)) => all.clone(),
+            _ => BTreeMap::new(),
         }
     }
 

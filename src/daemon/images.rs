@@ -1,21 +1,30 @@
 //! The image cache, plugged into the people's plane.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::timeout;
 
 use super::failure::Failure;
 use crate::api::{self, Code};
 use crate::boot::cache::change::Verdict;
-use crate::boot::cache::{Cache, Environment, Image, Keeper, NoChange, Progress, Settings};
+use crate::boot::cache::{
+    Cache, Environment, Image, Import, Keeper, Kept, NoChange, Progress, Settings,
+};
 use crate::core::SystemClock;
 use crate::core::config::Config;
-use crate::model::{ImageChange, ImageName};
-use crate::web::images::{Images, NoImage};
+use crate::model::{Digest, ImageChange, ImageName};
+use crate::web::images::{Arrived, BodyStream, Images, NoImage};
 
 /// The folder of the cache in the data folder.
 const FOLDER: &str = "images";
+/// As long as a person's side may send nothing while it brings an image.
+const QUIET: Duration = Duration::from_mins(1);
+/// Written at once: so many pieces of the network's are taken together.
+const BATCH: usize = 1024 * 1024;
 
 /// Opens the cache of this configuration.
 pub(super) async fn open(config: &Config) -> Result<(Cache, Keeper), Failure> {
@@ -24,6 +33,7 @@ pub(super) async fn open(config: &Config) -> Result<(Cache, Keeper), Failure> {
         folder: std::path::absolute(&folder).unwrap_or(folder),
         quota: config.images.quota,
         offline: config.images.offline,
+        registries: config.images.registries.clone(),
         environment: Environment::of_process(),
     };
     let shown = settings.folder.display().to_string();
@@ -64,6 +74,57 @@ impl Images for Shop {
         done.map(|done| done.map_err(|no| refused(&no))).boxed()
     }
 
+    fn receive(
+        &self,
+        bytes: u64,
+        checksum: Option<Digest>,
+        mut body: BodyStream,
+    ) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>> {
+        let cache = self.0.clone();
+        async move {
+            let upload = cache.receive(bytes, checksum).await;
+            let mut upload = upload.map_err(|no| refused(&no))?;
+            let (mut batch, mut held) = (Vec::new(), 0);
+            loop {
+                let piece = next(&mut body).await?;
+                let over = piece.is_none();
+                held += piece.as_ref().map_or(0, bytes::Bytes::len);
+                batch.extend(piece);
+                if held >= BATCH || over {
+                    let batch = std::mem::take(&mut batch);
+                    upload.write(batch).await.map_err(|no| refused(&no))?;
+                    held = 0;
+                }
+                if over {
+                    break;
+                }
+            }
+            let kept = upload.finish().await.map_err(|no| refused(&no))?;
+            Ok(Box::new(Brought { cache, kept }) as Box<dyn Arrived>)
+        }
+        .boxed()
+    }
+
+    fn export(&self, names: &[ImageName]) -> Result<(u64, BodyStream), NoImage> {
+        let export = self.0.export(names).map_err(|no| refused(&no))?;
+        Ok((export.bytes, export.stream().boxed()))
+    }
+
+    fn import(
+        &self,
+        mut body: BodyStream,
+    ) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>> {
+        let mut import = self.0.import();
+        async move {
+            while let Some(piece) = next(&mut body).await? {
+                import.write(&piece).await.map_err(|no| refused(&no))?;
+            }
+            import.names().map_err(|no| refused(&no))?;
+            Ok(Box::new(Bundle(import)) as Box<dyn Arrived>)
+        }
+        .boxed()
+    }
+
     fn verify<'a>(
         &'a self,
         name: &'a ImageName,
@@ -81,6 +142,62 @@ impl Images for Shop {
             })
         }
         .boxed()
+    }
+}
+
+/// The next bytes that a person sends.
+async fn next(body: &mut BodyStream) -> Result<Option<bytes::Bytes>, NoImage> {
+    let piece = match timeout(QUIET, body.next()).await {
+        Ok(piece) => piece.transpose(),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    piece.map_err(|error| NoImage {
+        code: Code::Invalid,
+        detail: format!("the bytes broke off: {error}"),
+        hint: "send them again from the beginning",
+    })
+}
+
+struct Brought {
+    cache: Cache,
+    kept: Kept,
+}
+
+impl Arrived for Brought {
+    fn names(&self) -> Vec<ImageName> {
+        Vec::new()
+    }
+
+    fn keep(
+        self: Box<Self>,
+        name: Option<ImageName>,
+        pin: bool,
+    ) -> BoxFuture<'static, Result<(), NoImage>> {
+        async move {
+            let Some(name) = name else {
+                return Ok(());
+            };
+            let taken = self.cache.take_in(&name, self.kept, pin).await;
+            taken.map_err(|no| refused(&no))
+        }
+        .boxed()
+    }
+}
+
+struct Bundle(Import);
+
+impl Arrived for Bundle {
+    fn names(&self) -> Vec<ImageName> {
+        self.0.names().unwrap_or_default()
+    }
+
+    fn keep(
+        self: Box<Self>,
+        _name: Option<ImageName>,
+        _pin: bool,
+    ) -> BoxFuture<'static, Result<(), NoImage>> {
+        let done = self.0.finish();
+        async move { done.await.map_err(|no| refused(&no)) }.boxed()
     }
 }
 
@@ -124,6 +241,7 @@ fn refused(no: &NoChange) -> NoImage {
             Code::Unavailable,
             "dragonfly image list tells what is on its way",
         ),
+        NoChange::Bundle(_) => (Code::Invalid, "make it anew: dragonfly image export"),
         NoChange::Failed(_) => (
             Code::Conflict,
             "dragonfly image list tells what takes the room",

@@ -1,7 +1,7 @@
 //! One request as a handler sees it: checked against its route, its body read, its caller known.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
@@ -40,6 +40,8 @@ pub struct Ask {
     pub params: Params,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The body of a route that reads it while it comes.
+    pub stream: Mutex<Option<Body>>,
     pub actor: Actor,
     pub ids: Ids,
     /// Turns true when the server stops; streams end then.
@@ -117,6 +119,12 @@ impl Ask {
         let top = path.split(['.', '[']).next().unwrap_or_default();
         let example = self.route.field_example(top).unwrap_or_else(whole);
         Fault::field(shown(path), told, example)
+    }
+
+    /// The body, to be read while it comes; empty when it was taken before.
+    pub fn take_stream(&self) -> Body {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.take().unwrap_or_else(Body::empty)
     }
 
     /// The call to the core that this request stands for.

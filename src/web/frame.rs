@@ -2,16 +2,17 @@
 //! of its answer, and the counting; and how a row of the table becomes a handler.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{Response, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::{MethodFilter, on};
 use futures_util::FutureExt;
@@ -58,7 +59,7 @@ pub async fn frame(State(web): State<Web>, request: Request, next: Next) -> Resp
     let passed = ids.and_then(|_| guard::check(&parts));
     let mut response = match passed {
         Ok(()) => {
-            let patience = patience(template);
+            let patience = patience(&method, template);
             bounded(&web, patience, next.run(Request::from_parts(parts, body))).await
         }
         Err(fault) => Err(fault),
@@ -92,8 +93,9 @@ async fn bounded(
     }
 }
 
-fn patience(template: &str) -> Duration {
-    if super::routes::images::PATIENT.contains(&template) {
+fn patience(method: &Method, template: &str) -> Duration {
+    let streams = super::routes::stream_of(method, template).is_some();
+    if streams || super::routes::images::PATIENT.contains(&template) {
         guard::PATIENT_TIME
     } else {
         guard::REQUEST_TIME
@@ -179,7 +181,10 @@ async fn answer(
     }
     let params = Params::read(&parts.uri, route.params)?;
     let path = path(&mut parts).await?;
-    let body = guard::read(body).await?;
+    let (body, stream) = match route.body {
+        Input::Stream(_) => (Bytes::new(), Some(body)),
+        _ => (guard::read(body).await?, None),
+    };
     match route.body {
         Input::Nothing if !body.is_empty() => {
             return Err(Fault::field(
@@ -203,6 +208,7 @@ async fn answer(
         params,
         headers: parts.headers,
         body,
+        stream: Mutex::new(stream),
         actor,
         ids,
         stop: stop.unwrap_or_else(|| watch::channel(false).1),

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::MatchedPath;
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use axum::http::request::Parts;
@@ -131,9 +132,15 @@ fn length(parts: &Parts) -> Result<(), Fault> {
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());
     match told.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > MAX_BODY as u64 => Err(too_large()),
+        Some(length) if length > MAX_BODY as u64 && stream(parts).is_none() => Err(too_large()),
         _ => Ok(()),
     }
+}
+
+/// The media type that this request may send without a limit.
+fn stream(parts: &Parts) -> Option<&'static str> {
+    let path = parts.extensions.get::<MatchedPath>()?;
+    super::routes::stream_of(&parts.method, path.as_str())
 }
 
 /// A form or plain text can be posted by any web page; JSON cannot, without asking first.
@@ -155,7 +162,8 @@ fn content_type(parts: &Parts) -> Result<(), Fault> {
     let media = sent
         .and_then(|media| media.split(';').next())
         .map(str::trim);
-    if media.is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
+    let wanted = stream(parts).unwrap_or("application/json");
+    if media.is_some_and(|media| media.eq_ignore_ascii_case(wanted)) {
         return Ok(());
     }
     let told = media.map_or_else(
@@ -164,10 +172,10 @@ fn content_type(parts: &Parts) -> Result<(), Fault> {
     );
     Err(Fault::new(
         Code::Unsupported,
-        format!("the body has {told}, not application/json"),
+        format!("the body has {told}, not {wanted}"),
     )
     .status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-    .hint("send the header Content-Type: application/json"))
+    .hint(format!("send the header Content-Type: {wanted}")))
 }
 
 /// The whole body, or a refusal once it is over the limit.

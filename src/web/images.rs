@@ -3,16 +3,18 @@
 
 use std::fmt;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Response;
+use axum::http::header::{CONTENT_LENGTH, HeaderValue};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 
-use super::ask::{Ask, json, list as as_list};
+use super::ask::{Ask, bytes_as, header, json, list as as_list};
 use super::problem::Fault;
 use super::{Web, nearest};
 use crate::api::{self, Code};
-use crate::core::{Command, ReceiptStatus};
-use crate::model::{ImageChange, ImageName};
+use crate::core::{Call, Command, ReceiptStatus};
+use crate::model::{Digest, ImageChange, ImageName};
 
 /// The image cache, as this room sees it.
 pub trait Images: fmt::Debug + Send + Sync {
@@ -29,11 +31,41 @@ pub trait Images: fmt::Debug + Send + Sync {
         change: ImageChange,
     ) -> BoxFuture<'a, Result<(), NoImage>>;
 
+    /// Reads bytes that a person brings, until their end; they are no image before [`Arrived::keep`].
+    fn receive(
+        &self,
+        bytes: u64,
+        checksum: Option<Digest>,
+        body: BodyStream,
+    ) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>>;
+
+    /// These images in one archive, with its length; all that are here when none is named.
+    fn export(&self, names: &[ImageName]) -> Result<(u64, BodyStream), NoImage>;
+
+    /// Reads such an archive until its end; nothing of it is an image before [`Arrived::keep`].
+    fn import(&self, body: BodyStream) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>>;
+
     /// Sums a kept image again.
     fn verify<'a>(
         &'a self,
         name: &'a ImageName,
     ) -> BoxFuture<'a, Result<api::ImageVerdict, NoImage>>;
+}
+
+/// Bytes on their way.
+pub type BodyStream = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// What was read and verified, and is no image yet; gone again when it is dropped.
+pub trait Arrived: Send {
+    /// The images in a bundle.
+    fn names(&self) -> Vec<ImageName>;
+
+    /// Makes images of it; one that was brought by itself gets this name.
+    fn keep(
+        self: Box<Self>,
+        name: Option<ImageName>,
+        pin: bool,
+    ) -> BoxFuture<'static, Result<(), NoImage>>;
 }
 
 /// Why something is not done to an image.
@@ -75,6 +107,71 @@ pub async fn add(ask: Ask) -> Result<Response<Body>, Fault> {
         pin: asked.pin,
     };
     change_image(&ask, name, change).await
+}
+
+/// Read to its end and verified, then written down, then an image.
+pub async fn upload(ask: Ask) -> Result<Response<Body>, Fault> {
+    let (images, name) = (images(&ask.web)?, name(&ask)?);
+    let checksum = ask.params.text("checksum").map(str::parse).transpose()?;
+    let told = header(&ask.headers, &CONTENT_LENGTH)?.and_then(|length| length.parse().ok());
+    let bytes: u64 = told.ok_or_else(|| {
+        let reason = "it is missing, and room cannot be made without it";
+        Fault::field("Content-Length", reason, "1048576")
+    })?;
+    let change = ImageChange::Upload { bytes };
+    images.check(&name, &change)?;
+    let call = ask.call(Command::ChangeImage {
+        name: name.clone(),
+        change,
+    })?;
+    if call.dry_run {
+        let receipt = ask.web.core().run(call).await?;
+        return json(&super::view::receipt(&receipt));
+    }
+    let arrived = images.receive(bytes, checksum, stream(&ask)).await?;
+    let receipt = ask.web.core().run(call).await?;
+    let pin = ask.params.flag("pin").unwrap_or(false);
+    arrived.keep(Some(name), pin).await?;
+    json(&super::view::receipt(&receipt))
+}
+
+pub fn export(ask: &Ask) -> Result<Response<Body>, Fault> {
+    let names = ask.params.texts("name").map(str::parse);
+    let names = names.collect::<Result<Vec<ImageName>, _>>()?;
+    let (bytes, stream) = images(&ask.web)?.export(&names)?;
+    let mut response = bytes_as("application/x-tar", Body::from_stream(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    Ok(response)
+}
+
+/// As an upload; each image in the bundle is written down by itself.
+pub async fn import(ask: Ask) -> Result<Response<Body>, Fault> {
+    let arrived = images(&ask.web)?.import(stream(&ask)).await?;
+    let names = arrived.names();
+    for name in &names {
+        let command = Command::ChangeImage {
+            name: name.clone(),
+            change: ImageChange::Import,
+        };
+        // One key stands for one command, and these are many.
+        let call = Call {
+            idempotency: None,
+            ..ask.call(command)?
+        };
+        ask.web.core().run(call).await?;
+    }
+    if !ask.params.flag("dry_run").unwrap_or(false) {
+        arrived.keep(None, false).await?;
+    }
+    json(&api::Imported {
+        images: names.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn stream(ask: &Ask) -> BodyStream {
+    let body = ask.take_stream().into_data_stream();
+    body.map_err(std::io::Error::other).boxed()
 }
 
 pub async fn remove(ask: Ask) -> Result<Response<Body>, Fault> {

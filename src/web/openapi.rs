@@ -250,6 +250,10 @@ fn body(route: &Route, schemas: &mut Map<String, Value>) -> Option<Value> {
         Input::Nothing => return None,
         Input::Optional(shape, example) => (shape, example, false),
         Input::Required(shape, example) => (shape, example, true),
+        Input::Stream(media) => {
+            let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+            return Some(json!({ "required": true, "content": { media: bytes } }));
+        }
     };
     let example: Value = serde_json::from_str(example).unwrap_or_default();
     Some(json!({
@@ -283,6 +287,7 @@ fn answers(route: &Route, schemas: &mut Map<String, Value>) -> Value {
         }
         Output::AnyJson => media("application/json", json!({ "type": "object" })),
         Output::Text(kind) => media(kind, json!({ "type": "string" })),
+        Output::Stream(kind) => media(kind, json!({ "type": "string", "format": "binary" })),
     };
     let mut good = json!({ "description": good_words(route), "headers": headers(route) });
     good["content"] = content;

@@ -65,6 +65,8 @@ pub enum Input {
     /// An empty body stands for an empty object.
     Optional(Shape, &'static str),
     Required(Shape, &'static str),
+    /// Bytes of this media type, as many as the handler takes: they are read while they come.
+    Stream(&'static str),
 }
 
 /// What a good answer is.
@@ -80,6 +82,8 @@ pub enum Output {
     /// JSON without a type of its own.
     AnyJson,
     Text(&'static str),
+    /// Bytes of this media type, sent while they are read.
+    Stream(&'static str),
 }
 
 /// A type of `api`, as the document wants it.
@@ -162,11 +166,21 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
     FAMILIES.iter().copied().flatten()
 }
 
+/// What the request of this method and template may send as a stream.
+pub fn stream_of(method: &Method, template: &str) -> Option<&'static str> {
+    let route = all().find(|route| route.method == *method && route.path == template)?;
+    match route.body {
+        Input::Stream(media) => Some(media),
+        _ => None,
+    }
+}
+
 impl Route {
     /// A body that it would take.
     pub fn body_example(&self) -> String {
         match self.body {
             Input::Nothing => "no body at all".into(),
+            Input::Stream(media) => format!("bytes as {media}"),
             Input::Optional(_, example) | Input::Required(_, example) => example.into(),
         }
     }

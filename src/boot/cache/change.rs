@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::failure::Failure;
 use super::flight::{Job, Sink, blocking};
 use super::record::{Key, Record};
-use super::stock::{Shown, Stock};
+use super::stock::{Blob, Shown, Stock};
 use super::{Cache, flight_key, job_of, short_sum};
 use crate::model::{Digest, ImageChange, ImageName};
 
@@ -27,6 +27,9 @@ pub enum NoChange {
     NotHere(ImageName),
     #[error("{0}")]
     Grounded(String),
+    /// A bundle that is none.
+    #[error("the bundle cannot be read: {0}")]
+    Bundle(String),
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -89,6 +92,9 @@ impl Cache {
             ImageChange::Unpin => self.pin(&key, false).await,
             ImageChange::Remove => {
                 self.0.stock.edit(&key, |_| None);
+                for flight in self.flights().values() {
+                    flight.unwant(&key);
+                }
                 self.save(key).await?;
                 let stock = Arc::clone(&self.0.stock);
                 blocking(move || {
@@ -121,8 +127,10 @@ impl Cache {
             return Ok(());
         };
         let job = if anew {
+            let unless = shown.record.etag.filter(|_| here);
             Job {
                 pinned: None,
+                unless,
                 ..job
             }
         } else {
@@ -134,7 +142,7 @@ impl Cache {
             .map_err(|why| NoChange::Grounded(why.to_string()))
     }
 
-    async fn save(&self, key: Key) -> Result<(), NoChange> {
+    pub(super) async fn save(&self, key: Key) -> Result<(), NoChange> {
         let stock = Arc::clone(&self.0.stock);
         blocking(move || Ok(stock.save(&key)?)).await?;
         Ok(())
@@ -168,13 +176,7 @@ impl Cache {
     }
 
     /// Room for bytes that a person brings.
-    pub async fn receive(
-        &self,
-        name: &ImageName,
-        bytes: u64,
-        checksum: Option<Digest>,
-    ) -> Result<Upload, NoChange> {
-        self.check(name, &ImageChange::Upload { bytes })?;
+    pub async fn receive(&self, bytes: u64, checksum: Option<Digest>) -> Result<Upload, NoChange> {
         let place = format!(
             "upload-{}",
             short_sum(&self.0.clock.new_id().to_string(), 16)
@@ -196,32 +198,28 @@ impl Cache {
         })
     }
 
-    /// A verified upload becomes an image.
-    pub async fn take_in(
-        &self,
-        name: &ImageName,
-        upload: Upload,
-        pin: bool,
-    ) -> Result<(), NoChange> {
+    /// A verified file becomes an image that a person brought.
+    pub async fn take_in(&self, name: &ImageName, kept: Kept, pin: bool) -> Result<(), NoChange> {
+        let mut record = Record::new(None, kept.checksum.clone());
+        record.digest = Some(kept.blob.digest.clone());
+        record.bytes = Some(kept.blob.bytes);
+        record.fetched_at = Some(self.now());
+        record.pinned = pin;
+        let trouble = None;
         let key = Key::Image(name.clone());
-        let checksum = upload.checksum.clone();
-        let (now, stock, own) = (self.now(), Arc::clone(&self.0.stock), key.clone());
-        blocking(move || {
-            let blob = upload.finish()?;
-            let mut record = Record::new(None, checksum);
-            record.digest = Some(blob.digest.clone());
-            record.bytes = Some(blob.bytes);
-            record.fetched_at = Some(now);
-            record.pinned = pin;
-            let trouble = None;
-            stock.edit(&own, |_| Some(Shown { record, trouble }));
-            drop(blob);
-            Ok(stock.save(&own)?)
-        })
-        .await?;
+        let shown = Shown { record, trouble };
+        self.0.stock.edit(&key, |_| Some(shown));
+        self.save(key).await?;
         tracing::info!(%name, "image taken in");
         Ok(())
     }
+}
+
+/// A verified file that no record speaks of yet: it is gone again with the next tidying, unless it is taken in.
+#[derive(Debug)]
+pub struct Kept {
+    pub(super) blob: Arc<Blob>,
+    checksum: Option<Digest>,
 }
 
 /// What became of a sum that was taken again.
@@ -261,8 +259,12 @@ impl Upload {
         Ok(())
     }
 
-    /// Verifies the whole and takes it in. Waits for the disk.
-    fn finish(mut self) -> Result<Arc<super::stock::Blob>, Failure> {
+    /// Verifies the whole, and brings it to the disk.
+    pub async fn finish(self) -> Result<Kept, NoChange> {
+        Ok(blocking(move || self.settle()).await?)
+    }
+
+    fn settle(mut self) -> Result<Kept, Failure> {
         let sink = self.sink.take().ok_or(Failure::Part)?;
         let (summed, came) = sink.finish()?;
         let told = self.bytes;
@@ -275,7 +277,9 @@ impl Upload {
             let (wanted, found) = (wanted.clone(), found.clone());
             return Err(Failure::Checksum { wanted, found });
         }
-        Ok(self.stock.keep(&self.path, &summed, came)?)
+        let blob = self.stock.keep(&self.path, &summed, came)?;
+        let checksum = self.checksum.clone();
+        Ok(Kept { blob, checksum })
     }
 }
 

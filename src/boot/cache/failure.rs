@@ -30,12 +30,21 @@ pub enum Failure {
          take the new one with: dragonfly image refresh"
     )]
     Pinned { wanted: Digest, found: Digest },
+    #[error("the registry does not tell the digest of the tag")]
+    NoDigest,
+    #[error("the registry wants a token and does not give one")]
+    Token,
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     #[error("the disk is full")]
     Full,
     #[error("the disk does not do it: {0}")]
     Disk(String),
+    /// What was asked for only if it had changed has not.
+    #[error("the source still has the same")]
+    Same,
+    #[error("nobody wants it any more")]
+    GivenUp,
     #[error("dragonfly is stopping")]
     Stopping,
 }
@@ -53,7 +62,11 @@ impl Failure {
 
     /// Whether what has come so far is of use later.
     pub const fn keeps_part(&self) -> bool {
-        self.passes() || matches!(self, Self::Stopping | Self::NoRoom(_))
+        self.passes()
+            || matches!(
+                self,
+                Self::Stopping | Self::NoRoom(_) | Self::Status(401 | 403)
+            )
     }
 }
 

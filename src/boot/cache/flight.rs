@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, AUTHORIZATION, IF_RANGE, RANGE};
+use hyper::header::{ACCEPT, AUTHORIZATION, IF_NONE_MATCH, IF_RANGE, RANGE};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -47,6 +47,8 @@ pub struct Job {
     pub checksum: Option<Digest>,
     /// SHA-256 of the first download.
     pub pinned: Option<Digest>,
+    /// What the source called the content that is here: it is wanted only if it has another one.
+    pub unless: Option<String>,
     pub authorization: Option<String>,
     pub accept: Option<String>,
 }
@@ -62,6 +64,10 @@ pub struct Flight {
     pub told: watch::Sender<Arrival>,
     /// Whose bytes these will be.
     pub wanted: Mutex<BTreeSet<Key>>,
+    /// Turns true when nobody wants it any more.
+    given_up: watch::Sender<bool>,
+    /// Turns true when its end is written down.
+    pub over: watch::Sender<bool>,
 }
 
 /// A content that was fetched, verified and kept.
@@ -81,12 +87,27 @@ impl Flight {
             job,
             told: watch::Sender::default(),
             wanted: Mutex::default(),
+            given_up: watch::Sender::default(),
+            over: watch::Sender::default(),
         }
     }
 
     pub fn want(&self, key: Key) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.insert(key);
+    }
+
+    /// Nobody wants it for this record any more; without any it is given up.
+    pub fn unwant(&self, key: &Key) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted.remove(key) && wanted.is_empty() {
+            self.given_up.send_replace(true);
+        }
+    }
+
+    /// Waits until it has landed or fallen, and that is written down.
+    pub async fn over(&self) {
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     pub fn wanted(&self) -> BTreeSet<Key> {
@@ -102,9 +123,11 @@ impl Flight {
         mut stop: watch::Receiver<bool>,
     ) -> Result<Fetched, Failure> {
         let mut course = Course::new(self, stock, upstream);
+        let mut given_up = self.given_up.subscribe();
         let ended = tokio::select! {
             ended = course.run() => ended,
             _ = stop.wait_for(|stop| *stop) => Err(Failure::Stopping),
+            _ = given_up.wait_for(|given_up| *given_up) => Err(Failure::GivenUp),
         };
         let ended = match ended {
             Ok(sink) => course.land(sink).await,
@@ -217,6 +240,9 @@ impl<'a> Course<'a> {
         if let Some(authorization) = &self.flight.job.authorization {
             question = question.header(AUTHORIZATION, authorization);
         }
+        if let Some(tag) = &self.flight.job.unless {
+            question = question.header(IF_NONE_MATCH, tag);
+        }
         let by_part = from > 0 && (same.is_some() || self.is_known());
         if by_part {
             question = question.header(RANGE, &format!("bytes={from}-"));
@@ -230,7 +256,7 @@ impl<'a> Course<'a> {
             Sends::From(at, told) => self.take_off(at, told).await?,
             Sends::Behind if self.told.bytes == Some(from) => return Ok(()),
             Sends::Behind => return Err(Failure::Changed),
-            Sends::Same => return Err(Failure::Part),
+            Sends::Same => return Err(Failure::Same),
         }
         self.pump(&mut reply).await
     }
@@ -282,7 +308,7 @@ impl<'a> Course<'a> {
     /// Moves what comes into the file; reads on while it is written.
     async fn pump(&mut self, reply: &mut Reply) -> Result<(), Failure> {
         let (mut batch, mut held) = (Vec::new(), 0);
-        let mut came: Option<Result<(), Failure>> = None;
+        let mut came: Option<Result<(), String>> = None;
         loop {
             if self.writing.is_none() && !batch.is_empty() {
                 self.write(std::mem::take(&mut batch))?;
@@ -290,7 +316,8 @@ impl<'a> Course<'a> {
             }
             if let (None, Some(ended)) = (&self.writing, &came) {
                 self.tell();
-                return ended.clone();
+                let received = self.stored();
+                return ended.clone().map_err(|why| Failure::Cut { received, why });
             }
             tokio::select! {
                 written = written(&mut self.writing) => {
@@ -308,10 +335,7 @@ impl<'a> Course<'a> {
                         batch.push(bytes);
                     }
                     Ok(None) => came = Some(Ok(())),
-                    Err(error) => came = Some(Err(Failure::Cut {
-                        received: self.stored() + held as u64,
-                        why: told_cut(&error),
-                    })),
+                    Err(error) => came = Some(Err(told_cut(&error))),
                 },
             }
         }

@@ -83,7 +83,7 @@ impl Record {
     }
 
     /// What is wrong with it, as it was read.
-    fn flaw(&self) -> Option<&'static str> {
+    pub fn flaw(&self) -> Option<&'static str> {
         use crate::model::digest::DigestKind::Sha256;
         match self {
             Self { format, .. } if *format != FORMAT => Some("its layout is not known here"),

@@ -5,6 +5,7 @@
 //! images/blobs/sha256/HEX    whole files, verified
 //! images/index/NAME.json     one record per image
 //! images/registry/HEX.json   one record per blob or manifest of a registry
+//! images/tags/KEY.json       what a registry's tags stood for
 //! images/partial/KEY         downloads on their way, KEY.json beside each: how far it has come
 //! ```
 
@@ -182,6 +183,10 @@ impl Stock {
 
     pub fn partial_path(&self, key: &str) -> PathBuf {
         self.folder.join(load::PARTIAL).join(key)
+    }
+
+    pub fn tag_path(&self, key: &str) -> PathBuf {
+        self.folder.join(load::TAGS).join(format!("{key}.json"))
     }
 
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {

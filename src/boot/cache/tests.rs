@@ -33,6 +33,7 @@ impl House {
             folder: folder.path().to_owned(),
             quota,
             offline,
+            registries: Registries::new(),
             environment: Environment::default(),
         };
         let clock = Arc::new(ManualClock::at("2026-11-24T12:00:00Z".parse().unwrap()));
@@ -493,4 +494,182 @@ async fn an_adopted_url_has_one_name_that_ends_as_its_file_does() {
         (format!("/images/{name}"), None)
     );
     assert!(house.cache.adopt("file:///etc/passwd", None).is_err());
+}
+
+#[tokio::test]
+async fn what_a_person_brings_is_an_image_once_it_is_whole() {
+    let house = House::new();
+    let name: ImageName = "mine".parse().unwrap();
+    let sum: Digest = sum(b"abcdef").parse().unwrap();
+    let short = house.cache.receive(6, Some(sum.clone())).await.unwrap();
+    assert!(short.finish().await.is_err());
+    let mut long = house.cache.receive(2, None).await.unwrap();
+    assert!(long.write(vec!["abcdef".into()]).await.is_err());
+    drop(long);
+    let mut wrong = house.cache.receive(6, Some(sum.clone())).await.unwrap();
+    wrong.write(vec!["abcdeX".into()]).await.unwrap();
+    assert!(
+        wrong
+            .finish()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("checksum is wrong")
+    );
+    assert!(house.files("partial").is_empty() && house.files("blobs/sha256").is_empty());
+    let mut right = house.cache.receive(6, Some(sum)).await.unwrap();
+    right.write(vec!["abc".into(), "def".into()]).await.unwrap();
+    let kept = right.finish().await.unwrap();
+    assert!(house.cache.serve("mine").await.is_err());
+    house.cache.take_in(&name, kept, false).await.unwrap();
+    assert_eq!(house.read("mine").await.unwrap(), b"abcdef");
+    let again = house.cache.check(&name, &ImageChange::Upload { bytes: 1 });
+    assert!(
+        again
+            .unwrap_err()
+            .to_string()
+            .contains("brought by a person")
+    );
+    let house = House::with(house.close().await, 64 * MIB, false);
+    assert_eq!(house.read("mine").await.unwrap(), b"abcdef");
+}
+
+async fn bundle(house: &House) -> Vec<u8> {
+    use futures_util::StreamExt;
+    let export = house.cache.export(&[]).unwrap();
+    let bytes = export.bytes;
+    let pieces: Vec<_> = export.stream().collect().await;
+    let whole: Vec<u8> = pieces
+        .into_iter()
+        .flat_map(|piece| piece.unwrap())
+        .collect();
+    assert_eq!(whole.len() as u64, bytes);
+    whole
+}
+
+#[test_case(1; "byte by byte")]
+#[test_case(700; "in pieces")]
+#[test_case(usize::MAX; "at once")]
+#[tokio::test]
+async fn a_bundle_carries_images_to_another_place(piece: usize) {
+    let (here, there) = (
+        House::new(),
+        House::with(tempfile::tempdir().unwrap(), 64 * MIB, true),
+    );
+    let source = Source::new(&content(2_000), []).await;
+    for name in ["x", "y"] {
+        here.add(name, &source.url(name), None).await;
+        here.settle().await;
+    }
+    source.change(b"", None);
+    here.add("empty", &source.url("empty"), None).await;
+    here.settle().await;
+    let whole = bundle(&here).await;
+    let mut import = there.cache.import();
+    for piece in whole.chunks(piece.min(whole.len())) {
+        import.write(piece).await.unwrap();
+    }
+    assert!(there.cache.images().is_empty());
+    import.finish().await.unwrap();
+    assert_eq!(there.read("x").await.unwrap(), content(2_000));
+    assert_eq!(there.read("empty").await.unwrap(), b"");
+    assert_eq!(
+        (
+            there.cache.images().len(),
+            there.files("blobs/sha256").len()
+        ),
+        (3, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_not_whole_or_not_sound_brings_nothing() {
+    let here = House::new();
+    let source = Source::new(&content(2_000), []).await;
+    here.add("x", &source.url("x"), None).await;
+    here.settle().await;
+    let whole = bundle(&here).await;
+    for (at, cut) in [
+        (600, whole.len()),
+        (0, 512),
+        (0, 1_000),
+        (0, whole.len() - 1_024),
+        (3_000, whole.len()),
+    ] {
+        let there = House::new();
+        let mut bytes = whole[..cut].to_vec();
+        if at > 0 {
+            bytes[at] ^= 1;
+        }
+        let mut import = there.cache.import();
+        let written = import.write(&bytes).await;
+        let ended = written.and_then(|()| import.names().map(drop));
+        assert!(ended.is_err(), "{at} {cut}");
+        drop(import);
+        assert!(there.cache.images().is_empty());
+        let there = House::with(there.close().await, 64 * MIB, false);
+        assert!(there.files("blobs/sha256").is_empty() && there.files("partial").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_import_does_not_take_the_place_of_another_content() {
+    let (here, there) = (House::new(), House::new());
+    let source = Source::new(b"one", []).await;
+    here.add("x", &source.url("x"), None).await;
+    here.settle().await;
+    source.change(b"two", None);
+    there.add("x", &source.url("x"), None).await;
+    there.settle().await;
+    let mut import = there.cache.import();
+    let error = import.write(&bundle(&here).await).await.unwrap_err();
+    assert!(error.to_string().contains("another content"), "{error}");
+    assert_eq!(there.read("x").await.unwrap(), b"two");
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_wants_any_more_is_given_up() {
+    let house = House::new();
+    let source = Source::new(&content(200_000), [Manner::Wait(100_000)]).await;
+    house.add("x", &source.url("x"), None).await;
+    let opened = house.cache.serve("x").await.unwrap();
+    let name = "x".parse().unwrap();
+    house
+        .cache
+        .change(&name, ImageChange::Remove)
+        .await
+        .unwrap();
+    house.settle().await;
+    assert!(read(opened).await.is_err());
+    assert!(house.files("partial").is_empty() && house.cache.images().is_empty());
+}
+
+#[tokio::test]
+async fn what_has_not_changed_at_its_source_is_not_fetched_again() {
+    let house = House::new();
+    let source = Source::new(b"abc", []).await;
+    house.add("x", &source.url("x"), None).await;
+    house.settle().await;
+    let name = "x".parse().unwrap();
+    house
+        .cache
+        .change(&name, ImageChange::Refresh)
+        .await
+        .unwrap();
+    house.settle().await;
+    assert!(source.asked()[1].contains("if-none-match: \"one\""));
+    let image = house.image("x");
+    assert_eq!(
+        (image.progress, house.read("x").await.unwrap()),
+        (Progress::Here, b"abc".to_vec())
+    );
+    source.change(b"new", Some("\"two\""));
+    house
+        .cache
+        .change(&name, ImageChange::Refresh)
+        .await
+        .unwrap();
+    house.settle().await;
+    assert_eq!(house.read("x").await.unwrap(), b"new");
+    assert_eq!(house.files("blobs/sha256").len(), 1);
 }

@@ -184,6 +184,18 @@ impl Reply {
             }
         }
     }
+
+    /// A small body, whole.
+    pub async fn small(mut self, most: usize) -> io::Result<Vec<u8>> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            if whole.len() + bytes.len() > most {
+                return Err(io::Error::other(format!("it is longer than {most} bytes")));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole)
+    }
 }
 
 /// RFC 9110 15.4: where the content lies instead.

@@ -59,6 +59,8 @@ pub struct Answer {
     /// The first and the last byte, of a part.
     pub part: Option<(u64, u64)>,
     pub body: Body,
+    /// Fields of one route alone, written by us.
+    pub more: Vec<(&'static str, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -121,6 +123,7 @@ impl Answer {
             entity: None,
             part: None,
             body: Body::Bytes(line.into()),
+            more: Vec::new(),
         }
     }
 
@@ -134,6 +137,9 @@ impl Answer {
             line(&mut head, "Content-Length", &self.body.length().to_string());
         }
         self.entity_lines(&mut head);
+        for (name, value) in &self.more {
+            line(&mut head, name, value);
+        }
         match self.status {
             Status::MethodNotAllowed => line(&mut head, "Allow", "GET, HEAD"),
             Status::Unavailable => line(&mut head, "Retry-After", "5"),

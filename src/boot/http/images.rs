@@ -19,7 +19,7 @@ pub async fn image(cache: &Cache, request: &Request, name: &str) -> Routed {
 }
 
 /// What is here, or arrives, in the part that was asked for.
-fn sent(request: &Request, kind: Cow<'static, str>, opened: Opened) -> Answer {
+pub(super) fn sent(request: &Request, kind: Cow<'static, str>, opened: Opened) -> Answer {
     let entity = Entity {
         len: opened.bytes,
         tag: tag(request, &opened),
@@ -46,7 +46,7 @@ fn tag(request: &Request, opened: &Opened) -> String {
     }
 }
 
-const fn status(missing: &Missing) -> Status {
+pub(super) const fn status(missing: &Missing) -> Status {
     match missing {
         Missing::Absent(_) => Status::NotFound,
         Missing::Failed(..) => Status::BadGateway,

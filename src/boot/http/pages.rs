@@ -65,6 +65,7 @@ pub(super) async fn page(
             entity: None,
             part: None,
             body: Body::Bytes(text.into()),
+            more: Vec::new(),
         },
         None => Answer::text(Status::NotFound, NOTHING),
     }

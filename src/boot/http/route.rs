@@ -9,8 +9,7 @@ use super::answer::{Answer, Body, Entity, Status, TEXT, kind};
 use super::request::{Method, Request};
 use super::select::{About, Selection, select};
 use super::target::Target;
-use super::{Ask, Plane, Told};
-use super::{images, pages};
+use super::{Ask, Plane, Told, images, pages, registry};
 use crate::boot::files::{Content, Missing, Opened};
 use crate::boot::ipxe::{Guest, words};
 use crate::boot::loaders::{AUTOEXEC, ENTRY};
@@ -56,6 +55,9 @@ pub async fn route(
         let opened = plane.files.environments().open(name);
         return sent(request, path, opened);
     }
+    if let (Some(rest), Some(cache)) = (below_v2(path), &plane.images) {
+        return registry::registry(cache, request, rest).await;
+    }
     if let Some(mac) = path.strip_prefix("ipxe/machine/") {
         return machine(plane, request, mac, peer, local).await.into();
     }
@@ -68,6 +70,14 @@ pub async fn route(
         answer: Answer::text(Status::NotFound, line),
         file: Some(path.to_owned()),
     }
+}
+
+/// `v2` itself, and what lies below.
+fn below_v2(path: &str) -> Option<&str> {
+    if path == "v2" {
+        return Some("");
+    }
+    path.strip_prefix("v2/")
 }
 
 fn file(plane: &Plane, request: &Request, name: &str, local: SocketAddr) -> Routed {
@@ -145,6 +155,7 @@ pub(super) fn answered(
         entity: Some(entity),
         part,
         body: body(from, len),
+        more: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `dragonfly image …`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::Change;
@@ -11,7 +13,7 @@ pub enum ImageCommand {
     List,
     /// Show an image in full
     Show { name: String },
-    /// Keep an image for machines, from a URL
+    /// Keep an image for machines, from a URL or a file
     Add(AddImage),
     /// Never remove an image to make room
     Pin {
@@ -33,12 +35,36 @@ pub enum ImageCommand {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Write images into one file, for a place without a way to the outside
+    Export(ExportImages),
+    /// Take in what was exported
+    Import(ImportImages),
     /// Take what lies at an image's URL now in its place
     Refresh {
         name: String,
         #[command(flatten)]
         change: Change,
     },
+}
+
+/// All that are here when none is named.
+#[derive(Debug, Args)]
+pub struct ExportImages {
+    /// The file to write, a tar archive
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportImages {
+    /// A file that export wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Read and verify it, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,10 +75,11 @@ is what it stays.
 
 Examples:
   dragonfly image add debian-13.raw.zst https://images.example.net/debian-13.raw.zst
-  dragonfly image add rescue.iso https://example.net/rescue.iso --checksum sha256:5a… --pin")]
+  dragonfly image add rescue.iso https://example.net/rescue.iso --checksum sha256:5a… --pin
+  dragonfly image add mine.qcow2 ./build/mine.qcow2")]
 pub struct AddImage {
     pub name: String,
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL|FILE")]
     pub source: String,
     /// What its bytes have to be: sha256:… or sha512:…
     #[arg(long, value_name = "SUM")]

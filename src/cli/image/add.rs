@@ -1,9 +1,11 @@
-//! `dragonfly image add`: from a URL, watched until it is here.
+//! `dragonfly image add`: from a URL, watched until it is here, or from a file.
 
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
 use serde_json::json;
+use tokio::fs::File;
 
 use super::{IMAGES, path_of, percent};
 use crate::api;
@@ -11,7 +13,7 @@ use crate::cli::args::image::AddImage;
 use crate::cli::client::{Ask, Client};
 use crate::cli::failure::{Failure, Sort};
 use crate::cli::out::text::{clean, size};
-use crate::cli::out::{Screen, receipt};
+use crate::cli::out::{self, Screen, receipt};
 use crate::cli::set_change;
 
 /// How often it is asked how far the image is.
@@ -20,6 +22,90 @@ const LOOK: Duration = Duration::from_millis(500);
 const STEPS: u64 = 5;
 
 pub async fn run(args: AddImage, client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
+    if args.source.contains("://") {
+        from_url(args, client, screen).await
+    } else {
+        from_file(args, client, screen).await
+    }
+}
+
+async fn from_file(
+    args: AddImage,
+    client: &mut Client,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let (file, bytes) = open(Path::new(&args.source)).await?;
+    let mut ask = Ask::new(Method::PUT, path_of(&args.name)?);
+    if let Some(checksum) = &args.checksum {
+        ask = ask.query("checksum", checksum);
+    }
+    if args.pin {
+        ask = ask.query("pin", "true");
+    }
+    let ask = set_change(ask, &args.change, screen);
+    let steps = Steps::new(screen, bytes);
+    if args.change.dry_run {
+        let done = client.change(ask).await?;
+        return receipt::show(screen, &args.name, &done);
+    }
+    let done: api::Receipt = client
+        .send_file(ask, "application/octet-stream", (file, bytes), steps.told())
+        .await?;
+    if screen.json {
+        let more = [("image", json!(args.name)), ("data", json!(done))];
+        return screen.answer_line(&done.command, &more);
+    }
+    receipt::show(screen, &args.name, &done)?;
+    receipt::next(screen, &done)
+}
+
+/// A file of this side, and its length.
+pub async fn open(path: &Path) -> Result<(File, u64), Failure> {
+    let wrong = |why: String| {
+        let path = path.display().to_string();
+        Failure::usage(format!("file {} cannot be read: {why}", clean(&path)))
+            .hint("name a file, or a URL with http:// or https://")
+    };
+    let opened = File::open(path).await;
+    let file = opened.map_err(|error| wrong(error.to_string()))?;
+    let about = file
+        .metadata()
+        .await
+        .map_err(|error| wrong(error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("it is no regular file".into()));
+    }
+    Ok((file, about.len()))
+}
+
+/// Tells how much of a file has left, in steps.
+pub struct Steps {
+    bytes: u64,
+    silent: bool,
+}
+
+impl Steps {
+    pub const fn new(screen: &Screen, bytes: u64) -> Self {
+        Self {
+            bytes,
+            silent: screen.json || screen.quiet,
+        }
+    }
+
+    /// Hears how many bytes have left.
+    pub fn told(self) -> impl FnMut(u64) + Send + 'static {
+        let mut last = 0;
+        move |at| {
+            let step = percent(at, self.bytes) / STEPS;
+            if step > last && !self.silent {
+                last = step;
+                out::note(&format!("  {} % of {}", step * STEPS, size(self.bytes)));
+            }
+        }
+    }
+}
+
+async fn from_url(args: AddImage, client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
     let body = api::AddImage {
         name: args.name.clone(),
         url: args.source,

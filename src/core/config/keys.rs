@@ -33,6 +33,8 @@ pub enum Kind {
     Links,
     /// A TCP port.
     Port,
+    /// Container registries, each as `ALIAS=URL`; may be empty.
+    Registries,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -158,6 +160,14 @@ pub const KEYS: &[Key] = &[
         default: "\"32 GiB\"",
         example: "\"200 GiB\"",
         help: "as much as images take on disk; what was not used for longest goes first, pinned and uploaded ones stay",
+    },
+    Key {
+        name: "images.registries",
+        env: "DRAGONFLY_IMAGES_REGISTRIES",
+        kind: Kind::Registries,
+        default: "[]",
+        example: "[\"hub=https://registry-1.docker.io\"]",
+        help: "container registries that machines pull through this one, each as ALIAS=URL, at /v2/ALIAS/",
     },
     Key {
         name: "images.mode",

@@ -1,5 +1,6 @@
 //! One value: from words, or from the file's own types, to a meaning that cannot be wrong.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,12 +10,15 @@ use std::path::{Path, PathBuf};
 use super::error::Origin;
 use super::keys::{Key, Kind, nearest};
 use super::shown;
-use crate::model::{FieldError, LinkName};
+use crate::model::{FieldError, LinkName, SourceUrl};
 
 /// As many addresses as one daemon listens on.
 const MAX_LISTEN: usize = 16;
 /// As many links as one daemon serves; each has a raw socket and two kernel sockets.
 const MAX_LINKS: usize = 64;
+/// As many registries as one daemon pulls through.
+const MAX_REGISTRIES: usize = 64;
+const MAX_ALIAS: usize = 64;
 /// `sun_path` holds 108 bytes, the last of them zero.
 const MAX_SOCKET_PATH: usize = 107;
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -72,6 +76,7 @@ pub(super) enum Value {
     Size(u64),
     Links(Vec<LinkName>),
     Port(u16),
+    Registries(BTreeMap<String, SourceUrl>),
 }
 
 impl Value {
@@ -88,6 +93,7 @@ impl Value {
             Kind::Size(low, high) => size(raw.text()?, low, high).map(Self::Size),
             Kind::Links => links(raw).map(Self::Links),
             Kind::Port => port(raw.text()?).map(Self::Port),
+            Kind::Registries => registries(raw).map(Self::Registries),
         }
     }
 }
@@ -109,6 +115,13 @@ impl fmt::Display for Value {
                 write!(f, "[{}]", all.join(", "))
             }
             Self::Port(port) => write!(f, "{port}"),
+            Self::Registries(all) => {
+                let all: Vec<_> = all
+                    .iter()
+                    .map(|(alias, url)| format!("\"{alias}={url}\""))
+                    .collect();
+                write!(f, "[{}]", all.join(", "))
+            }
         }
     }
 }
@@ -177,6 +190,42 @@ fn listen(raw: &Raw) -> Result<Vec<SocketAddr>, String> {
         )),
         (_, Some((_, address))) => Err(format!("names {address} twice")),
         _ => Ok(all),
+    }
+}
+
+/// `ALIAS=URL`, several in a list or with commas between.
+fn registries(raw: &Raw) -> Result<BTreeMap<String, SourceUrl>, String> {
+    let mut all = BTreeMap::new();
+    match raw {
+        Raw::List(items) => {
+            for item in items {
+                all.extend(registries(item)?);
+            }
+        }
+        one => {
+            let words = one.text()?.split(',').map(str::trim);
+            for word in words.filter(|word| !word.is_empty()) {
+                let (alias, url) = word
+                    .split_once('=')
+                    .ok_or_else(|| format!("'{}' is not ALIAS=URL", word.escape_debug()))?;
+                let plain =
+                    |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+                if alias.is_empty() || alias.len() > MAX_ALIAS || !alias.bytes().all(plain) {
+                    return Err(format!(
+                        "'{}' is no alias: small letters, digits, '.', '_' and '-' make one",
+                        alias.escape_debug()
+                    ));
+                }
+                let url: SourceUrl = url.parse().map_err(|error: FieldError| error.reason)?;
+                all.insert(alias.to_owned(), url);
+            }
+        }
+    }
+    match all.len() {
+        0..=MAX_REGISTRIES => Ok(all),
+        many => Err(format!(
+            "names {many} registries, {MAX_REGISTRIES} is the limit"
+        )),
     }
 }
 

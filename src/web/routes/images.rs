@@ -2,19 +2,77 @@
 
 use axum::http::Method;
 
-use super::{CHANGE, Input, Output, Policy, Route, list, now, shape};
+use super::{CHANGE, DRY_RUN, Input, Output, Policy, Route, list, now, shape};
 use crate::api;
 use crate::core::policy::Permission;
 use crate::web::images;
+use crate::web::param::{Kind, Param};
 
 const IMAGE: &str = "/api/v1/images/{image}";
 const PIN: &str = "/api/v1/images/{image}/pin";
 const VERIFY: &str = "/api/v1/images/{image}/verify";
 
+const BUNDLE: &str = "/api/v1/image-bundle";
+
+const CHECKSUM: Param = Param {
+    name: "checksum",
+    kind: Kind::Text(160),
+    about: "what the bytes have to be: sha256:… or sha512:…",
+    example: "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+};
+const PINNED: Param = Param {
+    name: "pin",
+    kind: Kind::Flag,
+    about: "never remove it to make room",
+    example: "true",
+};
+const NAME: Param = Param {
+    name: "name",
+    kind: Kind::Texts(100),
+    about: "an image that goes into the bundle, as often as wanted; without one all that are here",
+    example: "debian-13.raw.zst",
+};
+
 /// Calls that read or write whole images: as long as a disk may take for them, they may take.
 pub const PATIENT: &[&str] = &[VERIFY];
 
 pub static ROUTES: &[Route] = &[
+    Route {
+        method: Method::PUT,
+        path: IMAGE,
+        policy: Policy::Needs(Permission::ChangeImages),
+        summary: "Bring the bytes of an image",
+        command: Some("image.upload"),
+        creates: false,
+        params: &[&CHECKSUM, &PINNED, &DRY_RUN],
+        body: Input::Stream("application/octet-stream"),
+        answer: Output::Receipt,
+        handler: |ask| Box::pin(images::upload(ask)),
+    },
+    Route {
+        method: Method::GET,
+        path: BUNDLE,
+        policy: Policy::Needs(Permission::Read),
+        summary: "Many images in one tar archive",
+        command: None,
+        creates: false,
+        params: &[&NAME],
+        body: Input::Nothing,
+        answer: Output::Stream("application/x-tar"),
+        handler: |ask| now(images::export(&ask)),
+    },
+    Route {
+        method: Method::PUT,
+        path: BUNDLE,
+        policy: Policy::Needs(Permission::ChangeImages),
+        summary: "Take in what another Dragonfly put into a bundle",
+        command: Some("image.import"),
+        creates: false,
+        params: CHANGE,
+        body: Input::Stream("application/x-tar"),
+        answer: Output::Json(shape::<api::Imported>()),
+        handler: |ask| Box::pin(images::import(ask)),
+    },
     Route {
         method: Method::GET,
         path: "/api/v1/images",

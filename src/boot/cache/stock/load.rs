@@ -15,10 +15,11 @@ use crate::model::Digest;
 pub const BLOBS: &str = "blobs/sha256";
 pub const INDEX: &str = "index";
 pub const REGISTRY: &str = "registry";
+pub const TAGS: &str = "tags";
 pub const PARTIAL: &str = "partial";
 
 pub fn load(folder: &Path) -> io::Result<State> {
-    for name in [BLOBS, INDEX, REGISTRY, PARTIAL] {
+    for name in [BLOBS, INDEX, REGISTRY, TAGS, PARTIAL] {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(folder.join(name))?;

@@ -164,6 +164,13 @@ impl State {
                 }
                 socket.write_all(b"0\r\n\r\n").await
             }
+            Manner::Well
+                if tag
+                    .as_ref()
+                    .is_some_and(|tag| head.contains(&format!("if-none-match: {tag}"))) =>
+            {
+                socket.write_all(b"HTTP/1.1 304 Not Modified\r\n\r\n").await
+            }
             Manner::Well | Manner::Cut(_) | Manner::Wait(_) => {
                 let from = from(head, tag.as_deref());
                 let text = match from {
