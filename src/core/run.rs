@@ -177,7 +177,7 @@ impl Core {
         }
         match (&call.command, &receipt.subject) {
             (Command::CheckIn { .. } | Command::RecordInventory(_), Subject::Machine(machine)) => {
-                self.telemetry().seen(*machine)
+                self.telemetry().seen(*machine);
             }
             (Command::DeleteMachine { machine }, _) => {
                 self.telemetry().forget(*machine);
@@ -248,8 +248,8 @@ impl Core {
             | Command::LookInto { machine }
             | Command::Alarm { machine, .. }
             | Command::NoteBoot { machine, .. }
+            | Command::StartWorkflow { machine, .. }
             | Command::MergeMachines { keep: machine, .. } => turn_of(*machine),
-            Command::StartWorkflow { machine, .. } => turn_of(*machine),
             Command::CallHome(call) => turn_of(call.machine),
             // Its machine's turn, since the two change together.
             Command::AdvanceWorkflow { workflow, .. }

@@ -22,7 +22,7 @@ use crate::model::{
 };
 
 /// As long as the answer to an installed system is held back, whatever it asks for.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 /// How often it is looked whether there is something for it now.
 const LOOK: Duration = Duration::from_secs(2);
 /// As many characters of what a system calls itself as are kept.

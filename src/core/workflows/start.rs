@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::core::Refusal;
 use crate::core::machines::{handle, refuse_locked};
 use crate::core::plan::{Plan, View};
-use crate::model::workflow::{Blueprint, Input, Limits, MAX_STEPS, State};
+use crate::model::workflow::{Blueprint, Input, Limits, MAX_STEPS, State, Step};
 use crate::model::{
     FieldChange, FieldError, Machine, MachineId, StateKind, Subject, What, Workflow, WorkflowId,
 };
@@ -86,10 +86,7 @@ pub(in crate::core) fn retry(
                 });
             }
             let left = workflow.current().unwrap_or_default();
-            confirm(
-                workflow.steps[left..].iter().any(|step| step.destroys()),
-                confirmed,
-            )?;
+            confirm(workflow.steps[left..].iter().any(Step::destroys), confirmed)?;
             let mut machine = Machine::clone(&standing);
             let mut plan = Plan::new(Subject::Workflow(id), version);
             plan.diff = vec![FieldChange::new(

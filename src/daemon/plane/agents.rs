@@ -27,7 +27,7 @@ pub(super) fn open(
             file.display()
         ))
     })?;
-    let orders = work::orders(config, core, &identity, images);
+    let orders = Box::new(work::orders(config, core, &identity, images));
     let neighbours = Box::new(Heardof(peers.clone()));
     let endpoint = Endpoint::new(core.clone(), identity, orders, neighbours);
     endpoint

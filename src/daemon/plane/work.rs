@@ -16,15 +16,14 @@ pub(super) fn orders(
     core: &Core,
     identity: &Identity,
     images: Option<Cache>,
-) -> Box<WorkOrders> {
+) -> WorkOrders {
     let here = Here {
         core: core.clone(),
         http_port: config.net.http_port,
         agent_port: config.net.agent_port,
         pin: identity.pin().hex().to_owned(),
     };
-    let orders = WorkOrders::new(core.clone(), Box::new(here), Box::new(Kept(images)));
-    Box::new(orders)
+    WorkOrders::new(core.clone(), Box::new(here), Box::new(Kept(images)))
 }
 
 /// Our addresses, as they are now.
