@@ -1,3 +1,5 @@
+//! Tinkerbell's templates: what becomes of them here, and what is refused by name.
+
 use serde_json::json;
 use test_case::test_case;
 
