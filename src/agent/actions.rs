@@ -3,6 +3,7 @@
 //! Each can be done twice: whatever an earlier try left is made as it should be. Programs of the boot environment are
 //! called where they are the reference (mke2fs, mdadm, lvm); what is only bytes is written here.
 
+mod archive;
 mod bootloader;
 mod call_home;
 pub mod chroot;
@@ -47,6 +48,7 @@ pub fn perform(
     match action {
         Action::Partition(wanted) => partition::partition(wanted, context, control),
         Action::Image2disk(wanted) => image::write(wanted, context, control),
+        Action::Archive2disk(wanted) => archive::write(wanted, context, control),
         Action::Writefile(wanted) => files::write(wanted, context, control),
         Action::Chroot(wanted) => chroot::chroot(wanted, context, control),
         Action::Growroot(wanted) => grow::grow(wanted, context, control),
@@ -58,9 +60,8 @@ pub fn perform(
         Action::Wait(wait) => control.wait(wait.seconds),
         Action::Reboot(reboot) => control.wait(reboot.delay),
         Action::Poweroff(_) => Ok("switching off".into()),
-        other => Err(ActionError::Other(format!(
-            "this agent cannot do {}",
-            other.name()
-        ))),
+        Action::Installer(_) => Err(ActionError::Other(
+            "a distribution's installer is started by the boot script, not by the agent".into(),
+        )),
     }
 }

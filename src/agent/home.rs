@@ -54,7 +54,7 @@ pub fn run() -> ExitCode {
 }
 
 fn call(system: &System, home: &Home, mut client: Client) -> ExitCode {
-    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
+    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::new(300, 0));
     let mut failure = None;
     loop {
         let report = system.report(home, failure.take());
@@ -170,7 +170,7 @@ fn restart() -> String {
             .status()
         {
             Ok(status) if status.success() => {
-                clock::pause(Duration::from_mins(2));
+                clock::pause(Duration::new(120, 0));
                 errors.push(format!(
                     "{} was asked, and the system is still here",
                     words[0]

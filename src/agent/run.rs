@@ -30,7 +30,7 @@ use work::{Act, Leave, Outcome};
 /// An order is waited for so long by one question.
 const WAIT: u64 = 20;
 /// A refused agent restarts its machine after this time, in which a person can read why.
-const BEFORE_RESTART: Duration = Duration::from_mins(1);
+const BEFORE_RESTART: Duration = Duration::new(60, 0);
 const BETWEEN: Duration = Duration::from_secs(1);
 
 /// What everything here needs.
@@ -328,6 +328,6 @@ fn halt(console: &Console, log: &Log, why: &str) -> ! {
         "this machine does nothing more until it is restarted",
     );
     loop {
-        clock::pause(Duration::from_hours(1));
+        clock::pause(Duration::new(3600, 0));
     }
 }

@@ -50,7 +50,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
     let text: Vec<u8> = digits.collect();
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if !text.len().is_multiple_of(4) || padding > 2 {
+    if text.len() & 3 != 0 || padding > 2 {
         return None;
     }
     for digit in &text[..text.len() - padding] {

@@ -21,7 +21,7 @@ use crate::model::agent::{Heard, Report, StepNews, Work, WorkStep};
 const TICK: Duration = Duration::from_millis(250);
 const TELL: Duration = Duration::from_secs(1);
 /// A step that was told to stop has this long to do so.
-const GRACE: Duration = Duration::from_mins(1);
+const GRACE: Duration = Duration::new(60, 0);
 
 /// How a workflow ended, as far as this agent goes.
 #[derive(Debug, PartialEq, Eq)]
