@@ -7,7 +7,7 @@
 //!
 //! - [`net`]: namespaces, the bridge, cables. - [`foreign`]: dnsmasq, Kea, isc-dhcp and their leases.
 //! - [`dragonfly`]: the daemon under test. - [`vm`]: machines by profile. - [`accel`]: KVM, where it works. - [`forward`]: a port of a host, here.
-//! - `state`: what is written down. - `process`: what was started. - `tools`: where programs are.
+//! - [`stock`]: what a machine is turned into. - `state`: what is written down. - `process`: what was started. - `tools`: where programs are.
 
 pub mod accel;
 mod capture;
@@ -20,6 +20,7 @@ pub mod netboot;
 mod process;
 mod state;
 mod status;
+pub mod stock;
 mod tools;
 pub mod vm;
 mod wait;
@@ -34,6 +35,7 @@ pub use net::{Host, Netns};
 pub use process::Process;
 pub use state::TakenDown;
 pub use status::{LabStatus, VmStatus};
+pub use stock::Supplies;
 pub use tools::Tools;
 pub use vm::{Disk, DiskFormat, Profile, Serial, Vm, VmSpec, plain};
 pub use wait::{Stop, Stopwatch};

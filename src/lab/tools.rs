@@ -32,6 +32,12 @@ impl Tools {
         Ok(Tools { root })
     }
 
+    /// The folder that everything is built in; the tools are in `lab/root` of it.
+    pub fn build(&self) -> PathBuf {
+        let build = self.root.ancestors().nth(2);
+        build.unwrap_or(&self.root).to_owned()
+    }
+
     /// A file of the tool tree, by its path in a Debian system.
     pub fn file(&self, path: &str) -> Result<PathBuf, LabError> {
         let file = self.root.join(path);
