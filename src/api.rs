@@ -21,6 +21,8 @@
 //! | `POST /api/v1/machines/{machine}/boot-once` with [`BootOnce`], `DELETE` | [`Receipt`] |
 //! | `PUT /api/v1/machines/{machine}/loader` with [`SetLoader`] | [`Receipt`] |
 //! | `GET /api/v1/machines/{machine}/trace?after` | [`Trace`] |
+//! | `GET /api/v1/machines/{machine}/log` | [`MachineLog`] |
+//! | `POST /api/v1/machines/{machine}/inspect` | [`Receipt`] |
 //! | `POST /api/v1/machines/{machine}/reimage?confirm` with [`Reimage`] | [`Receipt`] |
 //! | `GET /api/v1/workflows?machine&active&state&template&limit&cursor` | [`List`] of [`Workflow`] |
 //! | `GET /api/v1/workflows/{workflow}` (its id, or its machine) | [`Workflow`] |
@@ -78,7 +80,8 @@ pub use boot::{BootOnce, SetLoader, Trace};
 pub use event::{Actor, Event};
 pub use image::{AddImage, Image, ImageVerdict, Imported};
 pub use machine::{
-    AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, Merge, SetMachine, Split,
+    AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, MachineLog, Merge, SetMachine,
+    Split,
 };
 pub use network::{FloatingIp, Lease, Link, Network, Scan, SetNetwork, Sighting, WantFloatingIp};
 pub use problem::{Code, Problem, TextError};

@@ -91,14 +91,33 @@ pub struct Bmc {
 
 /// What was found in the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Hardware {
+    /// When an agent looked into it; everything else is empty before.
+    pub seen_at: Option<String>,
+    pub vendor: Option<String>,
+    pub product: Option<String>,
+    pub serial: Option<String>,
+    /// `amd64`, `arm64`
+    pub architecture: Option<String>,
+    /// `bios` or `uefi`
+    pub firmware: Option<String>,
+    pub bios_version: Option<String>,
+    pub secure_boot: Option<bool>,
+    pub bmc_address: Option<String>,
     pub cpu_model: Option<String>,
     pub cpu_cores: Option<u32>,
+    pub cpu_threads: Option<u32>,
     pub memory_bytes: Option<u64>,
     pub disks: Vec<Disk>,
     pub network_interfaces: Vec<NetworkInterface>,
+    pub gpus: Vec<String>,
     pub is_virtual: bool,
     pub virt_platform: Option<String>,
+    /// A system that was on its disks, and where.
+    pub existing_os: Option<String>,
+    /// No disk holds anything.
+    pub blank: bool,
 }
 
 /// One disk.
@@ -108,6 +127,37 @@ pub struct Disk {
     pub size_bytes: u64,
     pub model: Option<String>,
     pub serial: Option<String>,
+    #[serde(default)]
+    pub wwn: Option<String>,
+    /// `nvme`, `ssd`, `hdd`, …
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// How much of its life is used; from 100 on its vendor promises nothing.
+    #[serde(default)]
+    pub wear_percent: Option<u8>,
+    #[serde(default)]
+    pub removable: bool,
+    /// Partition tables and signatures on it; none where nobody looked.
+    #[serde(default)]
+    pub contents: Option<Vec<String>>,
+}
+
+/// One line that a machine's agent said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    pub at: String,
+    /// `log`, `progress` or `packet`
+    pub kind: String,
+    pub text: String,
+}
+
+/// What a machine said lately. It is kept in memory alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MachineLog {
+    /// Oldest first.
+    pub entries: Vec<LogEntry>,
+    /// Entries that are not kept any more, or were said too fast.
+    pub dropped: u64,
 }
 
 /// One network card.
@@ -116,6 +166,10 @@ pub struct NetworkInterface {
     pub name: String,
     pub mac: String,
     pub speed_mbps: Option<u32>,
+    #[serde(default)]
+    pub link_up: Option<bool>,
+    #[serde(default)]
+    pub driver: Option<String>,
 }
 
 /// A new machine, told of by a person.

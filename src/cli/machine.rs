@@ -2,7 +2,9 @@
 
 mod boot;
 mod conflicts;
+mod inventory;
 mod list;
+mod log;
 pub mod seen;
 mod set;
 mod show;
@@ -52,6 +54,13 @@ pub async fn run(
         MachineCommand::Approve(args) => seen::approve(args, client, screen).await,
         MachineCommand::BootOnce(args) => boot::once(args, client, screen).await,
         MachineCommand::Loader(args) => boot::loader(args, client, screen).await,
+        MachineCommand::Inspect(args) => {
+            each(&args, client, screen, |path| {
+                Ask::new(Method::POST, format!("{path}/inspect"))
+            })
+            .await
+        }
+        MachineCommand::Log { machine, follow } => log::run(&machine, follow, client, screen).await,
         MachineCommand::Conflicts => conflicts::run(client, screen).await,
         MachineCommand::Merge(args) => merge(args, client, screen).await,
         MachineCommand::Split(args) => split(args, client, screen).await,

@@ -1,5 +1,6 @@
 //! What commands promise, on the memory store and a clock that stands still.
 
+mod agent;
 mod answers;
 mod boot;
 mod conflicts;

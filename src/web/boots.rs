@@ -51,6 +51,18 @@ pub async fn loader(ask: Ask) -> Result<Response<Body>, Fault> {
     ask.run(Command::SetLoader { machine, loader }).await
 }
 
+/// A new look into the machine at its next boot.
+pub async fn inspect(ask: Ask) -> Result<Response<Body>, Fault> {
+    let machine = ask.machine()?.0.id;
+    ask.run(Command::LookInto { machine }).await
+}
+
+pub fn log(ask: &Ask) -> Result<Response<Body>, Fault> {
+    let machine = ask.machine()?.0.id;
+    let recent = ask.web.core().telemetry().recent(machine, None);
+    json(&view::log(recent))
+}
+
 pub fn seen(ask: &Ask) -> Result<Response<Body>, Fault> {
     let seen = ask.web.core().seen().list();
     as_list(seen.iter().map(view::sighting).collect())

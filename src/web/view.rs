@@ -4,12 +4,14 @@
 
 mod boot;
 mod event;
+mod hardware;
 mod machine;
 mod network;
 mod workflow;
 
 pub use boot::{diagnosis, state_of, step};
 pub use event::{EventView, line, receipt};
+pub use hardware::log;
 pub use machine::{MachineView, TYPICAL_BYTES, conflict};
 pub use network::{floating_ip, lease, link, network, scan, sighting};
 pub use workflow::{tally, workflow};

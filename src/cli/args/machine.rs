@@ -47,6 +47,17 @@ pub enum MachineCommand {
     BootOnce(BootOnce),
     /// Choose the build of iPXE that a machine gets
     Loader(Loader),
+    /// Have machines looked into by the agent at their next boot
+    #[command(after_help = NAMING)]
+    Inspect(Several),
+    /// Show what a machine's agent said lately
+    #[command(after_help = NAMING)]
+    Log {
+        machine: String,
+        /// Go on with what comes, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// List machines that cannot be told apart
     Conflicts,
     /// Make one machine of two

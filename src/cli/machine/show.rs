@@ -1,13 +1,14 @@
 //! `dragonfly machine show`: all that is known of one machine, in sections.
 
+use super::inventory;
 use crate::api::boot::{Boot, BootOnce};
-use crate::api::machine::{Hardware, Observed, Pending};
+use crate::api::machine::{Observed, Pending};
 use crate::api::{Event, List, Machine};
 use crate::cli::client::{Ask, Client};
 use crate::cli::events;
 use crate::cli::failure::Failure;
 use crate::cli::out::sections::{NAMES, Section};
-use crate::cli::out::text::{clean, shell_word, size};
+use crate::cli::out::text::{clean, shell_word};
 use crate::cli::out::{Screen, Tone, receipt, time, tone_of_state};
 
 /// As many of the latest events as are shown.
@@ -34,7 +35,7 @@ pub async fn run(name: &str, client: &mut Client, screen: &mut Screen) -> Result
     }
     observed(&machine.observed, &machine, screen.now()).draw(screen)?;
     boot(&machine.boot, screen.now()).draw(screen)?;
-    hardware(&machine.hardware).draw(screen)?;
+    inventory::hardware(&machine.hardware, screen.now()).draw(screen)?;
     lock(&machine, screen.now()).draw(screen)?;
     if latest.items.is_empty() {
         return Ok(());
@@ -213,49 +214,6 @@ fn boot(boot: &Boot, now: jiff::Timestamp) -> Section {
         .maybe("came by rung", boot.rung.as_deref());
     if let Some(at) = &boot.at {
         section.add("last script", time::both(now, at));
-    }
-    section
-}
-
-fn hardware(hardware: &Hardware) -> Section {
-    let mut section = Section::new("Hardware");
-    if let Some(model) = &hardware.cpu_model {
-        let cores = hardware
-            .cpu_cores
-            .map(|cores| format!(", {cores} cores"))
-            .unwrap_or_default();
-        section.add("CPU", format!("{}{cores}", clean(model)));
-    }
-    if let Some(bytes) = hardware.memory_bytes {
-        section.add("memory", size(bytes));
-    }
-    for disk in &hardware.disks {
-        let more = [disk.model.as_ref(), disk.serial.as_ref()];
-        let more: Vec<_> = more.into_iter().flatten().map(|text| clean(text)).collect();
-        let more = more
-            .iter()
-            .fold(String::new(), |done, text| done + ", " + text);
-        section.add(
-            format!("disk {}", clean(&disk.device)),
-            format!("{}{more}", size(disk.size_bytes)),
-        );
-    }
-    for card in &hardware.network_interfaces {
-        let speed = card
-            .speed_mbps
-            .map(|speed| format!(", {speed} Mbit/s"))
-            .unwrap_or_default();
-        section.add(
-            format!("card {}", clean(&card.name)),
-            format!("{}{speed}", clean(&card.mac)),
-        );
-    }
-    if hardware.is_virtual {
-        let platform = hardware.virt_platform.as_deref().map(clean);
-        section.add(
-            "virtual",
-            platform.map_or_else(|| "yes".into(), std::borrow::Cow::into_owned),
-        );
     }
     section
 }

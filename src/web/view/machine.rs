@@ -7,7 +7,7 @@ use super::{Text, Texts};
 use crate::api;
 use crate::model::edit::Pending;
 use crate::model::machine::{BmcConfig, BmcType};
-use crate::model::{Conflict, Hardware, Labels, Lock, Machine, Observed, Source, State};
+use crate::model::{Conflict, Labels, Lock, Machine, Observed, Source, State};
 
 /// A machine and its version.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ impl Serialize for MachineView<'_> {
         out.serialize_field("lock", &machine.lock.as_ref().map(LockView))?;
         out.serialize_field("boot", &super::boot::boot(&machine.boot))?;
         out.serialize_field("bmc", &config.bmc.as_ref().map(BmcView))?;
-        out.serialize_field("hardware", &hardware(&machine.hardware))?;
+        out.serialize_field("hardware", &super::hardware::hardware(&machine.hardware))?;
         out.serialize_field("source", source(&machine.metadata.source))?;
         out.serialize_field("created_at", &Text(machine.metadata.created_at))?;
         out.serialize_field("updated_at", &Text(machine.metadata.updated_at))?;
@@ -140,33 +140,6 @@ impl Serialize for BmcView<'_> {
         out.serialize_field("username", &self.0.username)?;
         out.serialize_field("kind", kind)?;
         out.end()
-    }
-}
-
-/// Hardware is a list of lists; a copy is cheap beside the rest, and most machines have none yet.
-fn hardware(hardware: &Hardware) -> api::machine::Hardware {
-    let disks = hardware.disks.iter().map(|disk| api::machine::Disk {
-        device: disk.device.clone(),
-        size_bytes: disk.size_bytes,
-        model: disk.model.clone(),
-        serial: disk.serial.clone(),
-    });
-    let cards = hardware
-        .network_interfaces
-        .iter()
-        .map(|card| api::machine::NetworkInterface {
-            name: card.name.clone(),
-            mac: card.mac.to_string(),
-            speed_mbps: card.speed_mbps,
-        });
-    api::machine::Hardware {
-        cpu_model: hardware.cpu_model.clone(),
-        cpu_cores: hardware.cpu_cores,
-        memory_bytes: hardware.memory_bytes,
-        disks: disks.collect(),
-        network_interfaces: cards.collect(),
-        is_virtual: hardware.is_virtual,
-        virt_platform: hardware.virt_platform.clone(),
     }
 }
 
