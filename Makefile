@@ -69,6 +69,6 @@ check-dependencies:
 	@scripts/dependencies
 
 check-scripts:
-	@for script in scripts/* image/agent/build .ci/run; do \
+	@for script in scripts/* image/agent/build image/agent/cross .ci/run; do \
 		case "$$(head -n 1 "$$script")" in '#!/bin/sh') sh -n "$$script" || exit 1 ;; esac; \
 	done
