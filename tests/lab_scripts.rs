@@ -50,6 +50,7 @@ impl Machines for Decider {
                 why: "a test says so",
             },
             agent: None,
+            installer: None,
         });
         std::future::ready(given.ok_or_else(|| Unavailable("not now".to_owned()))).boxed()
     }

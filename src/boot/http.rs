@@ -42,7 +42,7 @@ use super::files::Files;
 use super::ipxe::Invited;
 use crate::core::Clock;
 use crate::model::MacAddr;
-use crate::model::boot::{Decision, Platform};
+use crate::model::boot::{Decision, Once, Platform};
 use crate::model::trace::Mark;
 
 pub use pages::{PageAsk, Pages};
@@ -87,6 +87,8 @@ pub struct Given {
     pub decision: Decision,
     /// How its agent is let in, when it is sent one.
     pub agent: Option<Invited>,
+    /// The kernel of its installer, when it is sent one.
+    pub installer: Option<Once>,
 }
 
 /// Why a machine is not told anything just now; it asks again by itself.

@@ -48,6 +48,8 @@ pub enum ScriptError {
     Order(#[from] crate::model::FieldError),
     #[error("nothing is known of how the agent is let in")]
     NoInvitation,
+    #[error("nothing is known of the installer")]
+    NoInstaller,
 }
 
 /// Whom a script is for, as its banner shows it.
@@ -59,6 +61,8 @@ pub struct Guest<'a> {
     pub platform: Option<Platform>,
     /// How its agent is let in, when it is sent one.
     pub agent: Option<&'a Invited>,
+    /// The installer that it is sent, if it is.
+    pub installer: Option<&'a Once>,
 }
 
 /// What the boot agent is told on its kernel's command line.
@@ -128,6 +132,10 @@ impl Scripts {
             }
             Boot::Wait => self.render("wait.ipxe", common),
             Boot::Once(once) => self.once(once, common),
+            Boot::Installer => {
+                let installer = guest.installer.ok_or(ScriptError::NoInstaller)?;
+                self.once(installer, common)
+            }
             Boot::Agent => {
                 let agent = guest.agent.ok_or(ScriptError::NoInvitation)?;
                 let way = local_way(guest.platform).name();

@@ -6,6 +6,7 @@ mod agents;
 mod doors;
 mod naming;
 mod orders;
+mod pages;
 mod reception;
 mod register;
 mod story;
@@ -96,6 +97,8 @@ impl Machines {
             Box::new(story.clone()),
             Arc::new(SystemClock),
         );
+        let own = pages::OwnPages::new(core.clone(), story.clone());
+        let plane = plane.with_pages(Box::new(own));
         let plane = match images {
             Some(cache) => plane.with_images(cache),
             None => plane,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 use super::network::{Admit, Idle};
+use super::workflow::Wants;
 
 pub use agent::{AgentRecord, MAX_TRIES, Redeemed, TOKEN_LIFE};
 
@@ -231,8 +232,8 @@ pub struct BootRequest<'a> {
     pub machine: Option<&'a Machine>,
     pub admit: Admit,
     pub idle: Idle,
-    /// Whether a workflow has something for the agent to do now.
-    pub work: bool,
+    /// What its workflow wants of it now.
+    pub work: Wants,
     /// Whether there is a boot environment for this machine's architecture.
     pub agent: bool,
     /// How often one that is unknown was sent the agent and never checked in.
@@ -252,6 +253,8 @@ pub enum Boot {
     Once(Once),
     /// The boot agent: it looks into the machine, and does what a workflow has for it.
     Agent,
+    /// The installer of its workflow's system, straight.
+    Installer,
 }
 
 /// The decision with its reason, which is shown on screens and in the trace.
@@ -293,9 +296,14 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
     let looked_at = machine.hardware.seen_at.is_some();
     match &machine.boot.once {
         Some(once) if !locked => decision(Boot::Once(once.clone()), "a person asked for this boot"),
-        _ if request.work && !locked && request.agent => {
+        _ if request.work == Wants::Agent && !locked && request.agent => {
             decision(Boot::Agent, "a workflow is to be carried out on it")
         }
+        _ if request.work == Wants::Installer && !locked => decision(
+            Boot::Installer,
+            "its system's own installer is to be started",
+        ),
+        None if request.work == Wants::Disk => idle(request, false, locked),
         None if machine.boot.agent.wanted && !locked && request.agent => {
             decision(Boot::Agent, "a person asked for a new look into it")
         }
@@ -328,8 +336,9 @@ fn idle(request: &BootRequest<'_>, ordered: bool, locked: bool) -> Decision {
     }
     let why = match (request.work, ordered, locked) {
         (_, true, true) => "it is locked, so the boot that a person asked for has to wait",
-        (true, _, true) => "it is locked, so its workflow has to wait",
-        (true, _, false) => NO_AGENT,
+        (Wants::Agent | Wants::Installer, _, true) => "it is locked, so its workflow has to wait",
+        (Wants::Agent, _, false) => NO_AGENT,
+        (Wants::Disk, ..) => "its new system has to start, and to call home",
         _ => "nothing is to be done for it",
     };
     decision(Boot::Local, why)
@@ -376,7 +385,7 @@ mod tests {
             machine: machine.as_ref(),
             admit,
             idle,
-            work: false,
+            work: Wants::Nothing,
             agent: false,
             tries: 0,
         });
@@ -388,9 +397,11 @@ mod tests {
     /// An agent that may be sent for, by what is known of the machine.
     #[test_case(|_| () => Boot::Agent; "never looked into")]
     #[test_case(|request| request.agent = false => Boot::Local; "no environment")]
-    #[test_case(|request| request.work = true => Boot::Agent; "a workflow")]
-    #[test_case(|request| (request.work, request.agent) = (true, false) => Boot::Local; "a workflow, and no environment")]
-    #[test_case(|request| (request.work, request.idle) = (true, Idle::Silence) => Boot::Agent; "a workflow where idle ones get silence")]
+    #[test_case(|request| request.work = Wants::Agent => Boot::Agent; "a workflow")]
+    #[test_case(|request| (request.work, request.agent) = (Wants::Agent, false) => Boot::Local; "a workflow, and no environment")]
+    #[test_case(|request| (request.work, request.idle) = (Wants::Agent, Idle::Silence) => Boot::Agent; "a workflow where idle ones get silence")]
+    #[test_case(|request| (request.work, request.agent) = (Wants::Installer, false) => Boot::Installer; "an installer, which needs no environment")]
+    #[test_case(|request| request.work = Wants::Disk => Boot::Local; "a system that was written")]
     #[test_case(|request| request.machine = None => Boot::Agent; "new")]
     #[test_case(|request| (request.machine, request.tries) = (None, MAX_TRIES) => Boot::Local; "new, and it never came")]
     #[test_case(|request| (request.machine, request.admit) = (None, Admit::Approve) => Boot::Wait; "new, to be approved")]
@@ -401,7 +412,7 @@ mod tests {
             machine: Some(&machine),
             admit: Admit::Open,
             idle: Idle::Local,
-            work: false,
+            work: Wants::Nothing,
             agent: true,
             tries: 0,
         };
@@ -423,7 +434,7 @@ mod tests {
             machine: Some(&machine),
             admit: Admit::Open,
             idle: Idle::Local,
-            work,
+            work: if work { Wants::Agent } else { Wants::Nothing },
             agent: true,
             tries: 0,
         });

@@ -13,7 +13,7 @@
 //! | kickstart | pykickstart's `ksvalidator` |
 //! | autoinstall | `cloud-init schema` |
 //! | autoyast | the rules of XML alone: unverified |
-//! | ignition | `config/v3_4` of Ignition's own module |
+//! | ignition | `ignition-validate` |
 
 mod autoinstall;
 mod autoyast;

@@ -290,7 +290,7 @@ impl Appliance {
             machine: self.disk.machines.get(&mac),
             admit: self.config.admit,
             idle: self.config.idle,
-            work: false,
+            work: dragonfly::model::workflow::Wants::Nothing,
             agent: false,
             tries: 0,
         });
@@ -456,7 +456,7 @@ fn answer(
         machine,
         admit: config.admit,
         idle: config.idle,
-        work: false,
+        work: dragonfly::model::workflow::Wants::Nothing,
         agent: false,
         tries: 0,
     });

@@ -195,6 +195,7 @@ async fn machine(
         address: peer.ip(),
         platform: ask.platform,
         agent: given.agent.as_ref(),
+        installer: given.installer.as_ref(),
     };
     match plane
         .files

@@ -39,6 +39,7 @@ impl Machines for Decider {
                 name: "brave-otter".to_owned(),
                 decision,
                 agent: None,
+                installer: None,
             })
         };
         std::future::ready(given).boxed()

@@ -21,6 +21,7 @@ fn guest(name: &str, platform: Option<Platform>) -> Guest<'_> {
         address: IpAddr::V4(Ipv4Addr::new(192, 168, 77, 100)),
         platform,
         agent: Some(&*AGENT),
+        installer: None,
     }
 }
 
@@ -289,6 +290,7 @@ fn a_machine_whose_agent_does_not_start_goes_on_to_its_disk() {
 fn without_an_invitation_there_is_no_agent() {
     let guest = Guest {
         agent: None,
+        installer: None,
         ..guest("brave-otter", Some(Platform::X64))
     };
     let made = scripts().machine(server(), &guest, &decided(Boot::Agent));

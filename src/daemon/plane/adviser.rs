@@ -14,6 +14,7 @@ use crate::boot::loaders::{self, Loader, LoaderMemory};
 use crate::core::Core;
 use crate::model::boot::{MAX_TRIES, TOKEN_LIFE};
 use crate::model::trace::Stage;
+use crate::model::workflow::Wants;
 use crate::model::{
     BootRequest, Decision, LinkName, MacAddr, Machine, Network, Platform, Rung, decide,
 };
@@ -86,7 +87,7 @@ impl Adviser {
             idle: network.config.idle,
             work: machine
                 .as_deref()
-                .is_some_and(|machine| self.has_work(machine)),
+                .map_or(Wants::Nothing, |machine| self.wants(machine)),
             agent: platform.is_some_and(|platform| self.has_agent(mac, platform)),
             tries: self.tries(mac),
         });
@@ -135,10 +136,12 @@ impl Adviser {
         loaders::plan(who, choice, &self.memory(), now, present)
     }
 
-    /// Whether a workflow has something for the machine's agent to do.
-    fn has_work(&self, machine: &Machine) -> bool {
-        let active = self.core.active_workflow(machine.id);
-        active.is_ok_and(|active| active.is_some_and(|(workflow, _)| workflow.wants_agent()))
+    /// What a workflow wants of the machine now.
+    fn wants(&self, machine: &Machine) -> Wants {
+        match self.core.active_workflow(machine.id) {
+            Ok(Some((workflow, _))) => workflow.wants(),
+            _ => Wants::Nothing,
+        }
     }
 
     /// Whether there is a boot environment for this platform, and its agent would be let in: who was not heard to ask

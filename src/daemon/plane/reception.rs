@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 use super::adviser::{Adviser, Asked};
+use super::pages::installer;
 use super::register::{self, Visitor};
 use super::story::Story;
 use crate::boot::http::{Ask, Given, Machines, Unavailable};
@@ -47,6 +48,7 @@ impl Reception {
         self.adviser.script_reached(ask.mac);
         let mut asked = register::admit(&self.adviser, &visitor).await;
         let agent = self.invite(ask, &mut asked);
+        let installer = self.installer(ask, &mut asked).await;
         let name = match &asked.machine {
             Some(machine) => machine.name().to_owned(),
             None => ask.mac.to_string(),
@@ -54,7 +56,7 @@ impl Reception {
         let decision = asked.decision;
         let mark = match decision.boot {
             Boot::Local | Boot::Silence => Mark::LocalBoot,
-            Boot::Wait | Boot::Once(_) | Boot::Agent => Mark::ScriptSaid,
+            Boot::Wait | Boot::Once(_) | Boot::Agent | Boot::Installer => Mark::ScriptSaid,
         };
         let link = Some(visitor.link);
         let reached = format!("{name} is given its script");
@@ -67,6 +69,7 @@ impl Reception {
             name,
             decision,
             agent,
+            installer,
         })
     }
 
@@ -94,6 +97,25 @@ impl Reception {
             pin: invited.pin,
             token: invited.token,
         })
+    }
+
+    /// The kernel of its installer, if it is sent one. A workflow whose installer cannot be made is over.
+    async fn installer(&self, ask: &Ask, asked: &mut Asked) -> Option<Once> {
+        let machine = asked.machine.as_ref()?;
+        if asked.decision.boot != Boot::Installer {
+            return None;
+        }
+        match installer(self.adviser.core(), machine, ask.local).await {
+            Ok(once) => Some(once),
+            Err(why) => {
+                tracing::warn!(mac = %ask.mac, %why, "installer not started");
+                asked.decision = Decision {
+                    boot: Boot::Local,
+                    why: "its installer cannot be started; its workflow tells why",
+                };
+                None
+            }
+        }
     }
 
     /// The link that it was heard on; behind a router, the one that our address is on.
@@ -135,6 +157,7 @@ fn told_to(boot: &Boot) -> String {
         Boot::Local | Boot::Silence => "goes on to its own disk".to_owned(),
         Boot::Wait => "waits, and asks again".to_owned(),
         Boot::Agent => "boots the agent".to_owned(),
+        Boot::Installer => "boots its system's installer".to_owned(),
         Boot::Once(Once::Shell) => "boots into iPXE's shell, this once".to_owned(),
         Boot::Once(Once::Chain { url }) => format!("boots {url}, this once"),
         Boot::Once(Once::Kernel { kernel, .. }) => format!("boots the kernel {kernel}, this once"),

@@ -42,6 +42,11 @@ impl Story {
         self.peers.at(four(peer)?).map(|peer| peer.link)
     }
 
+    /// The card that was heard at an address last.
+    pub(super) fn mac_of(&self, peer: IpAddr) -> Option<MacAddr> {
+        self.peers.at(four(peer)?).map(|peer| peer.mac)
+    }
+
     /// One line of a machine's trace.
     pub(super) fn note(
         &self,

@@ -7,7 +7,7 @@ use super::finish::{UNIT_NAME, unit};
 use super::{AnswersError, Questions, has_own_network};
 use crate::provision::first_boot::OwnName;
 
-const VERSION: &str = "3.4.0";
+const VERSION: &str = "3.3.0";
 
 pub(super) fn ignition(questions: &Questions<'_>) -> Result<String, AnswersError> {
     if has_own_network(questions.machine) {
