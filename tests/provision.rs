@@ -10,8 +10,12 @@ mod lab;
 #[path = "provision/site.rs"]
 mod site;
 
+use std::net::Ipv4Addr;
+
+use dragonfly::lab::stock::TEMPLATE;
 use dragonfly::lab::{Profile, Stopwatch, Vm, net};
 use lab::one_at_a_time;
+use serde_json::Value;
 use site::{INSTALLS_WITHIN, Site};
 use test_case::test_case;
 
@@ -39,50 +43,55 @@ fn a_blank_machine_becomes_the_server_that_was_asked_for(profile: Profile, firmw
         "{hardware}"
     );
 
-    let address = net::address(60);
-    let static_ip = format!("static_ip={address}/24");
-    site.cli(&[
-        "machine",
-        "set",
-        &vm.mac,
-        "hostname=web01",
-        "vlan=20",
-        &static_ip,
-    ]);
+    let asked = ["hostname=web01", "vlan=20", "static_ip=10.20.0.60/24"];
+    site.cli(&[&["machine", "set", &vm.mac][..], &asked].concat());
     site.cli(&["machine", "apply", &vm.mac]);
-    site.cli(&["reimage", &vm.mac, "--os", "lab-debian", "--yes"]);
-    site.wait_state(&vm, "provisioned", INSTALLS_WITHIN);
+    site.cli(&["reimage", &vm.mac, "--os", TEMPLATE, "--yes"]);
+    let machine = site.wait_state(&vm, "provisioned", INSTALLS_WITHIN);
     println!(
         "{profile}: provisioned after {:.0} s",
         clock.elapsed().as_secs_f64()
     );
 
-    let said = site.wait_ssh(
-        address,
-        "hostname; id -un; ip -d link; df -B1 --output=size /",
-    );
+    let look = "hostname; id -un; ip -d link; ip -br addr; df -B1 --output=size /";
+    let said = site.wait_ssh(address(&machine), look);
     assert!(said.starts_with("web01\nada\n"), "{said}");
     assert!(said.contains("vlan protocol 802.1Q id 20"), "{said}");
+    assert!(said.contains("10.20.0.60/24"), "{said}");
     let root: u64 = said.lines().last().unwrap().trim().parse().unwrap();
     assert!(root > 6 << 30, "the root was not grown: {root}");
-    again(&site, &vm, address, &clock);
+    again(&site, &vm, address(&machine), &clock);
+}
+
+/// Where the installed system said that it is reached, on the lab's own network.
+fn address(machine: &Value) -> Ipv4Addr {
+    let told = machine["observed"]["addresses"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mut told = told
+        .iter()
+        .filter_map(|address| address.as_str()?.parse().ok());
+    let own = |at: &Ipv4Addr| at.octets()[..3] == net::NETWORK;
+    told.find(own)
+        .unwrap_or_else(|| panic!("no address here in {machine}"))
 }
 
 /// The installed system is told to boot the network once, and becomes another.
-fn again(site: &Site, vm: &Vm, address: std::net::Ipv4Addr, clock: &Stopwatch) {
-    let before = site.wait_ssh(address, "cat /etc/machine-id");
+fn again(site: &Site, vm: &Vm, at: Ipv4Addr, clock: &Stopwatch) {
+    let before = site.wait_ssh(at, "cat /etc/machine-id");
     site.cli(&["machine", "set", &vm.mac, "hostname=web02"]);
     site.cli(&["machine", "apply", &vm.mac]);
-    site.cli(&["reimage", &vm.mac, "--os", "lab-debian", "--yes"]);
+    site.cli(&["reimage", &vm.mac, "--os", TEMPLATE, "--yes"]);
     site.wait_state(vm, "provisioning", INSTALLS_WITHIN);
-    site.wait_state(vm, "provisioned", INSTALLS_WITHIN);
+    let machine = site.wait_state(vm, "provisioned", INSTALLS_WITHIN);
     println!(
         "{}: provisioned again after {:.0} s",
         vm.profile,
         clock.elapsed().as_secs_f64()
     );
 
-    let said = site.wait_ssh(address, "hostname; cat /etc/machine-id");
+    let said = site.wait_ssh(address(&machine), "hostname; cat /etc/machine-id");
     assert!(said.starts_with("web02\n"), "{said}");
     assert!(
         !said.contains(before.trim()),
