@@ -6,7 +6,7 @@
 //!
 //! - `record`: what is written down of an image. - `stock`: files, records, room. - `flight`: one download, and
 //!   `growing` what its readers see of it. - `upstream`: http and https to the sources. - `sums`: checksums.
-//!   - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
+//! - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
 //!   many images in one file. - [`registry`]: container registries.
 
 mod bundle;

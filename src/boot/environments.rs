@@ -113,9 +113,10 @@ impl Environments {
                 ARCHITECTURES.contains(&architecture)
                     && [KERNEL, INITRD, FIRMWARE, FIRMWARE_LIST, MANIFEST].contains(&file)
             });
-        let found = match ours {
-            true => find(&name, &[(&self.folder, name.as_str())])?,
-            false => None,
+        let found = if ours {
+            find(&name, &[(&self.folder, name.as_str())])?
+        } else {
+            None
         };
         found.ok_or(Missing::Absent(name))
     }

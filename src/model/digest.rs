@@ -31,7 +31,7 @@ impl DigestKind {
     }
 
     /// Bytes of the sum itself.
-    pub const fn len(self) -> usize {
+    pub const fn bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -42,7 +42,7 @@ impl DigestKind {
 impl Digest {
     /// The sum that was computed. `bytes` has as many bytes as its kind says, or it is none.
     pub fn of(kind: DigestKind, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == kind.len()).then(|| Self {
+        (bytes.len() == kind.bytes()).then(|| Self {
             kind,
             hex: hex(bytes).into(),
         })

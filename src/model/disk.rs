@@ -139,7 +139,7 @@ pub fn choose<'a>(rule: &DiskRule, disks: &'a [Disk]) -> Result<&'a Disk, DiskEr
 }
 
 fn list(disks: &[&Disk]) -> String {
-    let words: Vec<String> = disks.iter().map(|disk| disk.to_string()).collect();
+    let words: Vec<String> = disks.iter().map(ToString::to_string).collect();
     words.join(", ")
 }
 

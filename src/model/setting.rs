@@ -453,7 +453,8 @@ mod tests {
         let key: SettingKey = "defaults.dns".parse().unwrap();
         let setting = Setting::parse(key, " 2001:DB8::1\n\n192.0.2.1\n2001:db8::1\n").unwrap();
         assert_eq!(setting.value, "2001:db8::1\n192.0.2.1");
-        let many: String = (0..9).map(|last| format!("192.0.2.{last}\n")).collect();
+        let many: Vec<_> = (0..9).map(|last| format!("192.0.2.{last}")).collect();
+        let many = many.join("\n");
         let error = Setting::parse("defaults.dns".parse().unwrap(), &many).unwrap_err();
         assert!(error.reason.contains("more than 6"), "{error}");
     }

@@ -9,7 +9,7 @@
 //!
 //! | kind | held against |
 //! |---|---|
-//! | preseed | `debconf-set-selections -c`; an installation by Debian's installer |
+//! | preseed | `debconf-set-selections -c` |
 //! | kickstart | pykickstart's `ksvalidator` |
 //! | autoinstall | `cloud-init schema` |
 //! | autoyast | the rules of XML alone: unverified |

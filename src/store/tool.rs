@@ -27,6 +27,7 @@ const VERSION: u32 = 1;
 /// One line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "one line at a time")]
 enum Line {
     Header {
         format: String,

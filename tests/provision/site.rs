@@ -60,17 +60,6 @@ impl Site {
         });
     }
 
-    /// Ends the daemon without a word, and starts it again on the same data.
-    pub fn kill_and_restart(&mut self) {
-        self.dragonfly
-            .process
-            .signal(nix::sys::signal::Signal::SIGKILL);
-        self.until("the end of the daemon", SOON, || {
-            Ok((!self.dragonfly.process.is_alive()).then_some(()))
-        });
-        self.dragonfly = start(&self.lab);
-    }
-
     /// Switches on a machine with a blank disk.
     pub fn power_on(&self, name: &str, profile: Profile) -> Vm {
         self.lab.boot(&VmSpec::new(name, profile)).unwrap()
@@ -80,13 +69,6 @@ impl Site {
     pub fn cli(&self, words: &[&str]) -> String {
         let done = self.dragonfly.cli(words).output().unwrap();
         assert!(done.status.success(), "{words:?}: {}", said(&done));
-        said(&done)
-    }
-
-    /// Runs the command line, which has to be refused.
-    pub fn refused(&self, words: &[&str]) -> String {
-        let done = self.dragonfly.cli(words).output().unwrap();
-        assert!(!done.status.success(), "{words:?}: {}", said(&done));
         said(&done)
     }
 

@@ -46,13 +46,13 @@ fn peer(client: &Identity, connections: Vec<Vec<&'static str>>) -> Peer {
                 if answer.is_empty() {
                     break;
                 }
-                let head = format!(
+                let answered = format!(
                     "HTTP/1.1 {}\r\nContent-Length: {}\r\n\r\n",
                     &answer[..3],
                     answer.len() - 3
                 );
                 stream
-                    .write_all(format!("{head}{}", &answer[3..]).as_bytes())
+                    .write_all(format!("{answered}{}", &answer[3..]).as_bytes())
                     .unwrap();
                 stream.flush().unwrap();
             }

@@ -1,5 +1,11 @@
 //! A server for tests, that says and does what a test wants of it: cuts, lies about lengths, changes its mind.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::return_self_not_must_use,
+    reason = "what a test says is small, and is used"
+)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
@@ -146,11 +152,8 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Request>>, behaviour: &Behavio
             request
         };
         let answer = behaviour(&request);
-        let fields: String = answer
-            .fields
-            .iter()
-            .map(|field| format!("{field}\r\n"))
-            .collect();
+        let mut fields = answer.fields.join("\r\n");
+        fields.push_str("\r\n");
         write!(stream, "HTTP/1.1 {} Said\r\n{fields}\r\n", answer.status).ok()?;
         let len = answer.cut.unwrap_or(answer.body.len());
         stream.write_all(&answer.body[..len]).ok()?;

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "a test's numbers are small"
+)]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -9,6 +9,10 @@ use super::super::canned::{Canned, list, ok, receipt};
 use super::super::out::paper::screen;
 use super::{run, said};
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is made where it is given"
+)]
 fn template(name: &str, more: serde_json::Value) -> serde_json::Value {
     let mut whole = json!({
         "name": name, "origin": "catalogue", "version": 0, "format": "dragonfly",

@@ -33,7 +33,10 @@ pub async fn run(
         }
     }
     lines(&log.entries, screen)?;
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         screen.flush()?;
         sleep(PULSE).await;
         match client.read::<MachineLog>(Ask::get(&path)).await {
@@ -46,7 +49,6 @@ pub async fn run(
             Err(failure) => return Err(failure),
         }
     }
-    Ok(())
 }
 
 /// How many of the last entries came since. A daemon that was restarted counts anew.
@@ -76,6 +78,8 @@ fn lines(entries: &[LogEntry], screen: &mut Screen) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::needless_pass_by_value, reason = "a table makes what it gives")]
+
     use test_case::test_case;
 
     use super::*;

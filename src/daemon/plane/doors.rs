@@ -55,7 +55,7 @@ impl Doors {
         }
     }
 
-    async fn open_agents(&self, at: Ipv4Addr, stop: watch::Receiver<bool>) -> io::Result<Door> {
+    fn open_agents(&self, at: Ipv4Addr, stop: watch::Receiver<bool>) -> io::Result<Door> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddrV4::new(at, self.agent_port).into())?;
@@ -164,7 +164,7 @@ impl Keeper {
         let opened = match kind {
             Kind::Tftp => self.doors.open_tftp(at, stopped).await,
             Kind::Http => self.doors.open_http(at, stopped).await,
-            Kind::Agents => self.doors.open_agents(at, stopped).await,
+            Kind::Agents => self.doors.open_agents(at, stopped),
         };
         match opened {
             Ok(task) => {

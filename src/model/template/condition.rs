@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test_case(r#"hardware.firmware == "uefi""#, true)]
-    #[test_case(r#"hardware.firmware != 'uefi'"#, false)]
+    #[test_case(r"hardware.firmware != 'uefi'", false)]
     #[test_case("hardware.cpu_cores == 8", true)]
     #[test_case(r#""web" in machine.tags"#, true)]
     #[test_case(r#""db" in machine.tags"#, false)]

@@ -208,10 +208,9 @@ fn a_file_is_bounded() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
         let alias = format!("*a{}", level - 1);
-        bomb.push_str(&format!(
-            "a{level}: &a{level} [{}]\n",
-            [alias.as_str(); 9].join(", ")
-        ));
+        let aliases = [alias.as_str(); 9].join(", ");
+        let line = format!("a{level}: &a{level} [{aliases}]\n");
+        bomb.push_str(&line);
     }
     assert!(told(&bomb).contains("more than 20000 values, aliases counted each time"));
 }

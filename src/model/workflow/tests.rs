@@ -91,7 +91,7 @@ fn written() -> Workflow {
 fn an_installation_succeeds_when_its_system_has_called_home() {
     let mut workflow = written();
     assert_eq!(workflow.state, State::WaitingHome);
-    assert!(workflow.steps.iter().all(|step| step.is_done()));
+    assert!(workflow.steps.iter().all(super::Step::is_done));
     workflow.handle(at(60), Input::HomeCalled).unwrap();
     assert_eq!(workflow.state, State::Success);
     assert_eq!(workflow.took(at(999)), Some(SignedDuration::from_secs(50)));

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "a table makes what it gives")]
+
 use proptest::prelude::*;
 use test_case::test_case;
 

@@ -42,7 +42,9 @@ pub(super) fn autoyast(questions: &Questions<'_>) -> Result<String, AnswersError
     ];
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE profile>\n");
     out.push_str("<profile xmlns=\"http://www.suse.com/1.0/yast2ns\" xmlns:config=\"http://www.suse.com/1.0/configns\">\n");
-    profile.iter().for_each(|node| write(&mut out, node, 1));
+    for node in &profile {
+        write(&mut out, node, 1);
+    }
     out.push_str("</profile>\n");
     Ok(out)
 }
@@ -141,22 +143,35 @@ impl Node {
 fn write(out: &mut String, node: &Node, depth: usize) {
     let pad = "  ".repeat(depth);
     match node {
-        Text(name, text) => out.push_str(&format!("{pad}<{name}>{}</{name}>\n", xml(text))),
+        Text(name, text) => line(out, format_args!("{pad}<{name}>{}</{name}>", xml(text))),
         Flag(name, yes) => {
-            out.push_str(&format!(
-                "{pad}<{name} config:type=\"boolean\">{yes}</{name}>\n"
-            ));
+            line(
+                out,
+                format_args!("{pad}<{name} config:type=\"boolean\">{yes}</{name}>"),
+            );
         }
-        Group("", nodes) => nodes.iter().for_each(|node| write(out, node, depth)),
+        Group("", nodes) => inside(out, nodes, depth),
         Group(name, nodes) => {
-            out.push_str(&format!("{pad}<{name}>\n"));
-            nodes.iter().for_each(|node| write(out, node, depth + 1));
-            out.push_str(&format!("{pad}</{name}>\n"));
+            line(out, format_args!("{pad}<{name}>"));
+            inside(out, nodes, depth + 1);
+            line(out, format_args!("{pad}</{name}>"));
         }
         List(name, nodes) => {
-            out.push_str(&format!("{pad}<{name} config:type=\"list\">\n"));
-            nodes.iter().for_each(|node| write(out, node, depth + 1));
-            out.push_str(&format!("{pad}</{name}>\n"));
+            line(out, format_args!("{pad}<{name} config:type=\"list\">"));
+            inside(out, nodes, depth + 1);
+            line(out, format_args!("{pad}</{name}>"));
         }
     }
+}
+
+fn inside(out: &mut String, nodes: &[Node], depth: usize) {
+    for node in nodes {
+        write(out, node, depth);
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    use std::fmt::Write as _;
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{text}");
 }

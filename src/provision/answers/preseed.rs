@@ -12,10 +12,9 @@ impl Lines {
     /// A value is one line, and does not end in a backslash: every one of them is a checked word, a type that holds
     /// neither, or ours.
     fn ask(&mut self, question: &str, kind: &str, value: &str) {
-        let owner = match question.split('/').next() {
-            Some(owner @ ("tasksel" | "popularity-contest")) => owner,
-            _ => "d-i",
-        };
+        let owner = question.split('/').next();
+        let own = owner.filter(|owner| ["tasksel", "popularity-contest"].contains(owner));
+        let owner = own.unwrap_or("d-i");
         let line = format!("{owner} {question} {kind} {value}");
         self.0.push_str(line.trim_end());
         self.0.push('\n');
@@ -26,9 +25,9 @@ impl Lines {
     }
 
     fn yes(&mut self, questions: &[&str]) {
-        questions
-            .iter()
-            .for_each(|question| self.ask(question, "boolean", "true"));
+        for question in questions {
+            self.ask(question, "boolean", "true");
+        }
     }
 }
 

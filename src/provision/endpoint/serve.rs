@@ -26,9 +26,9 @@ pub const GRACE: Duration = Duration::from_secs(1);
 /// A handshake is two round trips; a thousand at once take a second here.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// As long as a caller may be here without being let in.
-const STRANGER: Duration = Duration::from_secs(60);
+const STRANGER: Duration = Duration::from_mins(1);
 /// As long as a connection may lie idle. Agents ask for orders more often.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 const MAX_HEADERS: usize = 32;
 /// Bytes of a request's head, and of what is buffered.
 const MAX_HEAD: usize = 16 * 1024;

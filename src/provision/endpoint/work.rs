@@ -15,7 +15,7 @@ use crate::model::agent::{
 use crate::provision::sessions::Session;
 
 /// As long as an answer is held back, whatever was asked for.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 /// How often it is looked whether there is something now.
 const LOOK: Duration = Duration::from_millis(500);
 /// Lines of one call; the ring keeps no more of a burst.

@@ -119,7 +119,7 @@ fn object(number: u8, look: &Look) -> Object {
         13..15 => network(if number == 13 { "eth0" } else { "eth0.7" }, look.cards),
         15 => lease("eth0.7", 9, look.cards.into()),
         18..20 => template("debian-13", number, look.cards),
-        20.. => workflow(number, look.name.into(), look.state % 2 == 0),
+        20.. => workflow(number, look.name.into(), look.state.is_multiple_of(2)),
         // Ten sorts behind nine as a number, and before it as text.
         _ => lease("eth0", u32::from(number) - 7, look.cards.into()),
     }

@@ -1,3 +1,10 @@
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::single_range_in_vec_init,
+    clippy::decimal_bitwise_operands,
+    reason = "a test's numbers are small"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,10 @@
 //! Each fault ends in the error that names it, and with nothing on the disk that boots.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it measures how soon an error comes"
+)]
+
 use std::time::Instant;
 
 use test_case::test_case;
