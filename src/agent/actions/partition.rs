@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn sizes(table: &Table) -> Vec<(Guid, u64)> {
-        let mib = |entry: &Entry| (entry.last - entry.first + 1) * table.sector >> 20;
+        let mib = |entry: &Entry| ((entry.last - entry.first + 1) * table.sector) >> 20;
         table
             .entries
             .iter()

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 use test_case::test_case;
 
 use super::*;
+use crate::model::NicKind::{Fixed, Removable};
 use crate::model::disk::DiskKind;
 
 /// A machine of files.
@@ -217,7 +218,6 @@ fn cards_are_told_apart_by_what_they_hang_on() {
         "removable\n",
     );
     let kinds: Vec<_> = nics::evidence(sys).iter().map(|nic| nic.kind).collect();
-    use crate::model::NicKind::{Fixed, Removable};
     assert_eq!(kinds, [Fixed, Removable, Removable]);
     let seen = nics::look(sys);
     assert_eq!(seen.len(), 3, "a VLAN is no card");

@@ -57,7 +57,7 @@ fn wait(seconds: u64) -> Action {
     Action::Wait(Wait { seconds })
 }
 
-fn run(steps: Vec<WorkStep>, server: &Notebook, act: Act) -> (Outcome, Vec<String>) {
+fn run(steps: Vec<WorkStep>, server: &Notebook, act: &Act) -> (Outcome, Vec<String>) {
     let work = Work {
         workflow: Uuid::nil(),
         attempt: 1,
@@ -65,7 +65,7 @@ fn run(steps: Vec<WorkStep>, server: &Notebook, act: Act) -> (Outcome, Vec<Strin
         template: "t".into(),
         steps,
     };
-    let outcome = perform(&work, server, &Console::default(), &Log::default(), &act).unwrap();
+    let outcome = perform(&work, server, &Console::default(), &Log::default(), act).unwrap();
     (outcome, server.heard.lock().unwrap().clone())
 }
 
@@ -83,7 +83,7 @@ fn what_is_done_is_not_done_again() {
         step(wait(2), false),
     ];
     let act = acting(|action, _| Ok(format!("{action:?}")));
-    let (outcome, heard) = run(steps, &Notebook::default(), act);
+    let (outcome, heard) = run(steps, &Notebook::default(), &act);
     assert_eq!(outcome, Outcome::Finished);
     assert_eq!(
         heard,
@@ -104,7 +104,7 @@ fn a_step_after_which_the_agent_is_gone_is_told_before(action: Action, leave: Le
         ..Notebook::default()
     };
     let act = acting(|_, _| Ok("going".into()));
-    let (outcome, heard) = run(vec![step(action, false)], &server, act);
+    let (outcome, heard) = run(vec![step(action, false)], &server, &act);
     assert_eq!(outcome, Outcome::Leave(leave));
     assert_eq!(heard.last().unwrap(), "0 done: going");
 }
@@ -115,7 +115,7 @@ fn a_failure_ends_the_workflow_with_its_cause() {
     let (outcome, heard) = run(
         vec![step(wait(0), false), step(wait(0), false)],
         &Notebook::default(),
-        act,
+        &act,
     );
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(heard, ["0 started", "0 failed: no disk"]);
@@ -124,7 +124,7 @@ fn a_failure_ends_the_workflow_with_its_cause() {
 #[test]
 fn a_panic_is_the_failure_of_its_step() {
     let act = acting(|_, _| panic!("a fault of ours"));
-    let (outcome, heard) = run(vec![step(wait(0), false)], &Notebook::default(), act);
+    let (outcome, heard) = run(vec![step(wait(0), false)], &Notebook::default(), &act);
     assert_eq!(outcome, Outcome::Failed);
     assert!(heard[1].contains("panicked"), "{heard:?}");
 }
@@ -132,7 +132,7 @@ fn a_panic_is_the_failure_of_its_step() {
 #[test]
 fn a_step_that_takes_too_long_is_stopped() {
     let act = acting(|_, control| control.wait(3600));
-    let (outcome, heard) = run(vec![step(wait(0), false)], &Notebook::default(), act);
+    let (outcome, heard) = run(vec![step(wait(0), false)], &Notebook::default(), &act);
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(
         heard.last().unwrap(),
@@ -150,7 +150,7 @@ fn a_workflow_that_is_not_wanted_any_more_stops_before_its_next_step() {
     let (outcome, heard) = run(
         vec![step(wait(0), false), step(wait(0), false)],
         &server,
-        act,
+        &act,
     );
     assert_eq!(outcome, Outcome::Stopped("cancelled".into()));
     assert_eq!(heard.len(), 2);
@@ -173,7 +173,7 @@ fn a_running_step_stops_when_the_server_says_so() {
     });
     let mut slow = step(wait(0), false);
     slow.timeout_seconds = 60;
-    let (outcome, heard) = run(vec![slow], &server, act);
+    let (outcome, heard) = run(vec![slow], &server, &act);
     assert_eq!(outcome, Outcome::Stopped("cancelled".into()));
     assert_eq!(heard.last().unwrap(), "0 progress");
 }
