@@ -8,7 +8,7 @@
 # rustup's own place, for shells that have not read its file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test test-long check bench fuzz lab lab-tools agent-env lab-agent setup build \
+.PHONY: help run test test-long check bench fuzz lab lab-tools agent-env lab-agent lab-image setup build \
 	check-format check-lints check-docs check-dependencies check-scripts
 
 help: ## print this list
@@ -20,7 +20,7 @@ help: ## print this list
 run: build lab-agent ## the lab: it boots two bare machines beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
 	@FOR='$(FOR)' PORT='$(PORT)' DIR='$(DIR)' ONLY='$(ONLY)' scripts/run
 
-test: setup lab-tools lab-agent ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
+test: setup lab-tools lab-agent lab-image ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
 	@scripts/test
 
 test-long: test ## the above, then the long tests
@@ -29,7 +29,7 @@ test-long: test ## the above, then the long tests
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
 	@echo 'make check: PASSED'
 
-bench: setup lab-tools lab-agent ## speed against peers; ONLY=store, api, net or image for one, BENCH=the beginning of a name in net or image
+bench: setup lab-tools lab-agent lab-image ## speed against peers; ONLY=store, api, net or image for one, BENCH=the beginning of a name in net or image
 	@scripts/bench '$(ONLY)'
 
 fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=
@@ -52,6 +52,10 @@ agent-env: setup ## the boot environment, build/agent; ARCH=arm64 for that one, 
 
 lab-agent: setup
 	@image/agent/build || echo 'Going on without the boot environment.'
+
+# What the lab's machines are turned into; its tests say that they are skipped where there is none.
+lab-image: lab-tools
+	@scripts/lab-image || echo 'Going on without the image for the lab.'
 
 setup: ## install what this machine lacks, saying so first
 	@scripts/setup

@@ -33,11 +33,11 @@ fn peer(client: &Identity, connections: Vec<Vec<&'static str>>) -> Peer {
     let address = listener.local_addr().unwrap();
     let thread = thread::spawn(move || {
         let mut heard = Vec::new();
-        for answers in connections {
+        for calls in connections {
             let (socket, _) = listener.accept().unwrap();
             let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut stream = StreamOwned::new(tls, socket);
-            for answer in answers {
+            for answer in calls {
                 let mut buffer = [0; 4096];
                 let Ok(read) = stream.read(&mut buffer) else {
                     break;
@@ -46,13 +46,13 @@ fn peer(client: &Identity, connections: Vec<Vec<&'static str>>) -> Peer {
                 if answer.is_empty() {
                     break;
                 }
-                let answered = format!(
+                let start = format!(
                     "HTTP/1.1 {}\r\nContent-Length: {}\r\n\r\n",
                     &answer[..3],
                     answer.len() - 3
                 );
                 stream
-                    .write_all(format!("{answered}{}", &answer[3..]).as_bytes())
+                    .write_all(format!("{start}{}", &answer[3..]).as_bytes())
                     .unwrap();
                 stream.flush().unwrap();
             }

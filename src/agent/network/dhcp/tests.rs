@@ -74,7 +74,7 @@ fn four_messages_make_a_lease() {
         (GIVEN, 23, SERVER)
     );
     assert_eq!(lease.gateway, Some(Ipv4Addr::new(10, 0, 0, 254)));
-    assert_eq!(lease.renew_after(), Duration::from_hours(1));
+    assert_eq!(lease.renew_after(), Duration::new(3600, 0));
 }
 
 #[test]
