@@ -293,7 +293,7 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
         return decide_new(request);
     };
     let locked = machine.lock.is_some();
-    let looked_at = machine.hardware.seen_at.is_some();
+    let may_look = request.agent && !locked && machine.boot.agent.tries < MAX_TRIES;
     match &machine.boot.once {
         Some(once) if !locked => decision(Boot::Once(once.clone()), "a person asked for this boot"),
         _ if request.work == Wants::Agent && !locked && request.agent => {
@@ -304,10 +304,10 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
             "its system's own installer is to be started",
         ),
         None if request.work == Wants::Disk => idle(request, false, locked),
-        None if machine.boot.agent.wanted && !locked && request.agent => {
+        None if may_look && machine.boot.agent.wanted => {
             decision(Boot::Agent, "a person asked for a new look into it")
         }
-        None if !looked_at && !locked && request.agent && machine.boot.agent.tries < MAX_TRIES => {
+        None if may_look && machine.hardware.seen_at.is_none() => {
             decision(Boot::Agent, "nobody has looked into it yet")
         }
         once => idle(request, once.is_some(), locked),
@@ -425,6 +425,7 @@ mod tests {
     #[test_case(|machine| machine.hardware.seen_at = Some(Timestamp::UNIX_EPOCH), false => Boot::Local; "looked into")]
     #[test_case(|machine| machine.hardware.seen_at = Some(Timestamp::UNIX_EPOCH), true => Boot::Agent; "looked into, and there is work")]
     #[test_case(|machine| (machine.hardware.seen_at, machine.boot.agent.wanted) = (Some(Timestamp::UNIX_EPOCH), true), false => Boot::Agent; "to be looked into again")]
+    #[test_case(|machine| machine.boot.agent = AgentRecord { wanted: true, tries: MAX_TRIES, ..AgentRecord::default() }, false => Boot::Local; "to be looked into again, and it never came")]
     #[test_case(|machine| machine.lock = known(false, true).lock, true => Boot::Local; "locked")]
     #[test_case(|machine| machine.boot.once = Some(Once::Shell), true => ORDERED; "a person's order comes first")]
     fn the_agent_is_sent_for_as_the_record_says(change: fn(&mut Machine), work: bool) -> Boot {
