@@ -23,6 +23,8 @@ use crate::web::images::{Arrived, BodyStream, Images, NoImage};
 const FOLDER: &str = "images";
 /// As long as a person's side may send nothing while it brings an image.
 const QUIET: Duration = Duration::from_mins(1);
+/// What is sent after a refusal is read for so long: a few gigabytes from this machine.
+const DRAIN: Duration = Duration::from_secs(20);
 /// Written at once: so many pieces of the network's are taken together.
 const BATCH: usize = 1024 * 1024;
 
@@ -82,24 +84,11 @@ impl Images for Shop {
     ) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>> {
         let cache = self.0.clone();
         async move {
-            let upload = cache.receive(bytes, checksum).await;
-            let mut upload = upload.map_err(|no| refused(&no))?;
-            let (mut batch, mut held) = (Vec::new(), 0);
-            loop {
-                let piece = next(&mut body).await?;
-                let over = piece.is_none();
-                held += piece.as_ref().map_or(0, bytes::Bytes::len);
-                batch.extend(piece);
-                if held >= BATCH || over {
-                    let batch = std::mem::take(&mut batch);
-                    upload.write(batch).await.map_err(|no| refused(&no))?;
-                    held = 0;
-                }
-                if over {
-                    break;
-                }
+            let received = receive(&cache, bytes, checksum, &mut body).await;
+            if received.is_err() {
+                drain(&mut body).await;
             }
-            let kept = upload.finish().await.map_err(|no| refused(&no))?;
+            let kept = received?;
             Ok(Box::new(Brought { cache, kept }) as Box<dyn Arrived>)
         }
         .boxed()
@@ -114,13 +103,13 @@ impl Images for Shop {
         &self,
         mut body: BodyStream,
     ) -> BoxFuture<'static, Result<Box<dyn Arrived>, NoImage>> {
-        let mut import = self.0.import();
+        let import = self.0.import();
         async move {
-            while let Some(piece) = next(&mut body).await? {
-                import.write(&piece).await.map_err(|no| refused(&no))?;
+            let read = read_bundle(import, &mut body).await;
+            if read.is_err() {
+                drain(&mut body).await;
             }
-            import.names().map_err(|no| refused(&no))?;
-            Ok(Box::new(Bundle(import)) as Box<dyn Arrived>)
+            Ok(Box::new(Bundle(read?)) as Box<dyn Arrived>)
         }
         .boxed()
     }
@@ -143,6 +132,46 @@ impl Images for Shop {
         }
         .boxed()
     }
+}
+
+/// All that a person sends, verified.
+async fn receive(
+    cache: &Cache,
+    bytes: u64,
+    checksum: Option<Digest>,
+    body: &mut BodyStream,
+) -> Result<Kept, NoImage> {
+    let upload = cache.receive(bytes, checksum).await;
+    let mut upload = upload.map_err(|no| refused(&no))?;
+    let (mut batch, mut held) = (Vec::new(), 0);
+    loop {
+        let piece = next(body).await?;
+        let over = piece.is_none();
+        held += piece.as_ref().map_or(0, bytes::Bytes::len);
+        batch.extend(piece);
+        if held >= BATCH || over {
+            let batch = std::mem::take(&mut batch);
+            upload.write(batch).await.map_err(|no| refused(&no))?;
+            held = 0;
+        }
+        if over {
+            return upload.finish().await.map_err(|no| refused(&no));
+        }
+    }
+}
+
+async fn read_bundle(mut import: Import, body: &mut BodyStream) -> Result<Import, NoImage> {
+    while let Some(piece) = next(body).await? {
+        import.write(&piece).await.map_err(|no| refused(&no))?;
+    }
+    import.names().map_err(|no| refused(&no))?;
+    Ok(import)
+}
+
+/// Reads what is still sent after a refusal: whoever is writing would lose the refusal to a broken connection.
+async fn drain(body: &mut BodyStream) {
+    let all = async { while let Some(Ok(_)) = body.next().await {} };
+    let _ = timeout(DRAIN, all).await;
 }
 
 /// The next bytes that a person sends.

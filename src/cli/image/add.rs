@@ -43,11 +43,17 @@ async fn from_file(
         ask = ask.query("pin", "true");
     }
     let ask = set_change(ask, &args.change, screen);
-    let steps = Steps::new(screen, bytes);
+    // A refusal comes before the bytes are sent in vain.
+    let tried = if args.change.dry_run {
+        ask.clone()
+    } else {
+        ask.clone().query("dry_run", "true")
+    };
+    let tried = client.change(tried).await?;
     if args.change.dry_run {
-        let done = client.change(ask).await?;
-        return receipt::show(screen, &args.name, &done);
+        return receipt::show(screen, &args.name, &tried);
     }
+    let steps = Steps::new(screen, bytes);
     let done: api::Receipt = client
         .send_file(ask, "application/octet-stream", (file, bytes), steps.told())
         .await?;
