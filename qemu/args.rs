@@ -81,7 +81,10 @@ pub(crate) struct Run {
     /// End when every machine has fetched its script
     #[arg(long)]
     pub until_booted: bool,
-    /// End after so many seconds; with --until-booted it is a failure then
+    /// End when every machine is a running server
+    #[arg(long, conflicts_with = "until_booted")]
+    pub until_servers: bool,
+    /// End after so many seconds; with --until-booted or --until-servers it is a failure then
     #[arg(long, value_name = "SECONDS")]
     pub within: Option<u64>,
 }

@@ -1,8 +1,8 @@
-//! `dragonfly-lab run`: the daemon beside a foreign DHCP server, and bare machines that boot from it, told as
-//! they happen, one line each. What `make run` shows.
+//! `dragonfly-lab run`: the daemon beside a foreign DHCP server, and bare machines that become servers by it, told as
+//! it happens, one line each. What `make run` shows.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -10,7 +10,10 @@ use std::{
 };
 
 use dragonfly::lab::{
-    Dragonfly, Lab, LabError, LabOptions, Stop, Stopwatch, Vm, VmSpec, forward::Forward, net,
+    Dragonfly, Lab, LabError, LabOptions, Stop, Stopwatch, Vm, VmSpec,
+    forward::Forward,
+    net,
+    stock::{IMAGE, TEMPLATE, USER},
 };
 use serde_json::Value;
 
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &Run, stop: &Stop) -> Result<ExitCode, Failure> {
     );
     let dragonfly = lab.dragonfly(&daemon, |_| {})?;
     let forward = Forward::start(args.listen, PORTS, &dragonfly.host.netns, API.parse()?)?;
+    let key = stock(args, &lab, &dragonfly)?;
     greet(args, forward.listening, &dragonfly);
     let mut show = Show::new(&dragonfly);
     for profile in &args.machines {
@@ -49,21 +53,50 @@ pub(crate) fn run(args: &Run, stop: &Stop) -> Result<ExitCode, Failure> {
         show.vms.push(vm);
     }
     let within = args.within.map_or(A_YEAR, Duration::from_secs);
-    let ended = lab.until("the machines to fetch their scripts", within, || {
+    let awaited = if args.until_booted {
+        "the machines to fetch their scripts"
+    } else {
+        "the machines to become servers"
+    };
+    let ended = lab.until(awaited, within, || {
         dragonfly.process.expect_alive()?;
-        show.look()?;
-        Ok((args.until_booted && show.all_booted()).then_some(()))
+        show.look(key.as_deref())?;
+        let booted = args.until_booted && show.all_booted();
+        let servers = args.until_servers && show.all_servers();
+        Ok((booted || servers).then_some(()))
     });
     match ended {
-        Ok(()) => println!("All machines booted from Dragonfly."),
+        Ok(()) if args.until_booted => println!("All machines booted from Dragonfly."),
+        Ok(()) => println!("All machines are servers."),
         Err(LabError::Interrupted { .. }) => {}
-        Err(LabError::Late { .. }) if !args.until_booted => {}
+        Err(LabError::Late { .. }) if !args.until_booted && !args.until_servers => {}
         Err(error) => return Err(error.into()),
     }
     drop(forward);
     let down = lab.down()?;
     println!("Lab {} is down.", down.lab);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives Dragonfly what blank machines need to become servers by themselves. Where something was not built they boot
+/// and stay blank, and it is said why. The key signs in on the servers.
+fn stock(args: &Run, lab: &Lab, dragonfly: &Dragonfly) -> Result<Option<PathBuf>, Failure> {
+    if args.until_booted {
+        return Ok(None);
+    }
+    let supplies = match lab.supplies() {
+        Ok(supplies) => supplies,
+        Err(error) if args.until_servers => return Err(error.into()),
+        Err(error) => {
+            println!("The machines will boot and stay blank: {error}");
+            return Ok(None);
+        }
+    };
+    let key = dragonfly.stock(lab, &supplies)?;
+    dragonfly.order(&["defaults", "set", &format!("os={TEMPLATE}")])?;
+    dragonfly.order(&["mode", "set", "flight"])?;
+    println!("Flight: a machine whose disks are blank becomes {IMAGE} by itself.");
+    Ok(Some(key))
 }
 
 /// The daemon lies beside this program, unless a person names another.
@@ -108,6 +141,9 @@ struct Show<'a> {
     told: Vec<u64>,
     cursor: Option<String>,
     booted: BTreeSet<String>,
+    servers: BTreeSet<String>,
+    /// The last line of each workflow that was told.
+    doing: BTreeMap<String, String>,
 }
 
 impl<'a> Show<'a> {
@@ -119,6 +155,8 @@ impl<'a> Show<'a> {
             told: Vec::new(),
             cursor: None,
             booted: BTreeSet::new(),
+            servers: BTreeSet::new(),
+            doing: BTreeMap::new(),
         }
     }
 
@@ -133,12 +171,20 @@ impl<'a> Show<'a> {
         self.booted.len() == self.vms.len()
     }
 
+    fn all_servers(&self) -> bool {
+        self.servers.len() == self.vms.len()
+    }
+
     /// Tells what happened since the last look.
-    fn look(&mut self) -> Result<(), LabError> {
+    fn look(&mut self, key: Option<&Path>) -> Result<(), LabError> {
         self.told.resize(self.vms.len(), 0);
         for at in 0..self.vms.len() {
             self.look_at(at)?;
+            if let Some(key) = key {
+                self.arrived(at, key)?;
+            }
         }
+        self.workflows()?;
         self.events()
     }
 
@@ -165,6 +211,45 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
+    /// Tells of a machine whose installed system called home.
+    fn arrived(&mut self, at: usize, key: &Path) -> Result<(), LabError> {
+        let vm = self.vms[at].clone();
+        if self.servers.contains(&vm.name) {
+            return Ok(());
+        }
+        let machine = self
+            .dragonfly
+            .get(&format!("/api/v1/machines/{}", vm.mac))?;
+        if word(&machine, "state") != "provisioned" {
+            return Ok(());
+        }
+        let addresses = machine["observed"]["addresses"].as_array();
+        let address = addresses.and_then(|all| all.first()?.as_str());
+        let way = format!(
+            "it is a server: dragonfly-lab exec dhcp ssh -i {} {USER}@{}",
+            key.display(),
+            address.unwrap_or("its address")
+        );
+        self.line(&vm.name, "server", &way);
+        self.servers.insert(vm.name);
+        Ok(())
+    }
+
+    /// Tells what is being done to machines, whenever it is something else or a tenth further.
+    fn workflows(&mut self) -> Result<(), LabError> {
+        let page = self.dragonfly.get("/api/v1/workflows")?;
+        for workflow in page["items"].as_array().into_iter().flatten() {
+            let text = doing(workflow);
+            let id = word(workflow, "id").to_owned();
+            if workflow["active"] == true && self.doing.get(&id) != Some(&text) {
+                let machine = word(workflow, "name").to_owned();
+                self.line(&machine, "work", &text);
+                self.doing.insert(id, text);
+            }
+        }
+        Ok(())
+    }
+
     fn events(&mut self) -> Result<(), LabError> {
         let after = self.cursor.as_ref();
         let after = after.map(|cursor| format!("&cursor={cursor}"));
@@ -181,6 +266,18 @@ impl<'a> Show<'a> {
             self.cursor = Some(word(event, "cursor").to_owned());
         }
         Ok(())
+    }
+}
+
+/// What a workflow does now, with the tenths of the step that is at work.
+fn doing(workflow: &Value) -> String {
+    let now = word(workflow, "now");
+    let progress = &workflow["progress"];
+    let part = |key: &str| progress[key].as_u64().unwrap_or_default();
+    let (done, total) = (part("bytes_done"), part("bytes_total"));
+    match (done * 10).checked_div(total) {
+        Some(tenths) => format!("{now}, {} %", tenths.min(10) * 10),
+        None => now.to_owned(),
     }
 }
 
