@@ -180,7 +180,7 @@ fn a_disk_that_is_gone_is_an_error_that_names_those_that_are_there() {
 #[test_case("min_size: 1000", "min_size: 9000", "no disk fits"; "a rule that fits none")]
 #[test_case("image:debian", "image:nothing", "no image nothing"; "an image that is not there")]
 #[test_case("machine.hostname", "machine.labels.owner", "line"; "a variable without a value")]
-#[test_case("action: reboot", "action: rebot", "line"; "a template that is none")]
+#[test_case("action: reboot", "action: rebot", "14:15: the action 'rebot' is unknown"; "a template that is none")]
 fn what_is_wrong_is_told_before_anything_is_lost(from: &str, to: &str, why: &str) {
     let machine = machine(&[("sda", 2000, "A1"), ("sdb", 500, "B2")]);
     let source = TEMPLATE.replace(from, to);
