@@ -11,6 +11,7 @@ use std::{
 
 use dragonfly::lab::{
     Dragonfly, Lab, LabError, LabOptions, Stop, Stopwatch, Vm, VmSpec,
+    dragonfly::with_environments,
     forward::Forward,
     net,
     stock::{IMAGE, TEMPLATE, USER},
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &Run, stop: &Stop) -> Result<ExitCode, Failure> {
         "A network of its own: {} is the DHCP server that is already there.",
         lab.kind()
     );
-    let dragonfly = lab.dragonfly(&daemon, |_| {})?;
+    let dragonfly = lab.dragonfly(&daemon, with_environments)?;
     let forward = Forward::start(args.listen, PORTS, &dragonfly.host.netns, API.parse()?)?;
     let key = stock(args, &lab, &dragonfly)?;
     greet(args, forward.listening, &dragonfly);

@@ -46,7 +46,8 @@ impl Answer {
 
 impl Lab {
     /// Starts the daemon, on a host of its own the first time, and waits until it is ready. `change` may add to
-    /// its command, such as variables of the environment.
+    /// its command, such as variables of the environment. Without [`with_environments`] it has nothing that could
+    /// look into a machine, and sends it to its disk.
     pub fn dragonfly(
         &self,
         binary: &Path,
@@ -65,7 +66,7 @@ impl Lab {
         command.env("DRAGONFLY_INSTALLED", "true");
         command.env("DRAGONFLY_NET_LINKS", "eth0");
         command.env("DRAGONFLY_BOOT_LOADERS", self.tools().file("usr/lib/ipxe")?);
-        command.env("DRAGONFLY_BOOT_AGENT", environments());
+        command.env("DRAGONFLY_BOOT_AGENT", folder.join("no-environment"));
         change(&mut command);
         let process = self.spawn(HOST, &host, &command)?;
         let daemon = Dragonfly {
@@ -78,6 +79,11 @@ impl Lab {
         daemon.wait_ready(self)?;
         Ok(daemon)
     }
+}
+
+/// Gives the daemon the boot environments.
+pub fn with_environments(command: &mut Command) {
+    command.env("DRAGONFLY_BOOT_AGENT", environments());
 }
 
 /// The folder with the boot environments: build/agent of this source tree, or what `DRAGONFLY_BOOT_AGENT` names.

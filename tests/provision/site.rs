@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use dragonfly::lab::dragonfly::with_environments;
 use dragonfly::lab::{Dragonfly, Foreign, Host, Lab, LabError, Profile, Supplies, Vm, VmSpec, net};
 use serde_json::Value;
 
@@ -157,5 +158,5 @@ impl Site {
 }
 
 pub fn start(lab: &Lab) -> Dragonfly {
-    lab.dragonfly(Path::new(BINARY), |_| {}).unwrap()
+    lab.dragonfly(Path::new(BINARY), with_environments).unwrap()
 }
