@@ -131,11 +131,11 @@ fn an_environment_has_what_machines_cannot_do_without() {
             .keys()
             .filter_map(|name| name.rsplit('/').next()?.strip_suffix(".ko.xz"))
             .collect();
-        let more = match architecture {
+        let further = match architecture {
             "amd64" => MODULES_OF_AMD64,
             _ => "",
         };
-        for module in MODULES.split_whitespace().chain(more.split_whitespace()) {
+        for module in MODULES.split_whitespace().chain(further.split_whitespace()) {
             assert!(modules.contains(module), "{architecture} has no {module}");
         }
         for left in ["iwlwifi", "snd", "i915", "bluetooth"] {
