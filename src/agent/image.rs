@@ -8,7 +8,7 @@
 //!
 //! Each box is a thread. The sieve tells zeros from bytes, and keeps the first block back: it is written when all the
 //! rest is on the disk and the checksum is right, so that a disk with half an image on it never boots. A qcow2 image
-//! takes another way behind the first block: see [`qcow2`]. Nothing is remembered: called again, it starts anew.
+//! takes another way behind the first block: see `qcow2`. Nothing is remembered: called again, it starts anew.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

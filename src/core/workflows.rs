@@ -1,7 +1,7 @@
 //! Workflows: begun by a person or a mode, moved on by what agents and installed systems report, and by time.
 //!
 //! A workflow and its machine change in one commit, so no crash leaves a machine that is being installed by nothing.
-//! Only so many machines are at work at once: [`Core::tend`], the one that gives out turns, is called again and again
+//! Only so many machines are at work at once: `Core::tend`, the one that gives out turns, is called again and again
 //! by the daemon, and whatever it finds due after a restart it does then.
 
 pub(super) mod advance;
