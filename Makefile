@@ -17,7 +17,7 @@ help: ## print this list
 	| while IFS='|' read -r name text; do printf '  %-10s  %s\n' "$$name" "$$text"; done
 	@printf '\nEach one installs what it lacks (Debian) and builds what it needs.\n'
 
-run: build lab-agent ## the lab: it boots two bare machines beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
+run: build lab-agent ## the lab: two blank machines become servers beside a DHCP server; ONLY=server: the daemon alone; FOR=, PORT=, DIR=
 	@FOR='$(FOR)' PORT='$(PORT)' DIR='$(DIR)' ONLY='$(ONLY)' scripts/run
 
 test: setup lab-tools lab-agent lab-image ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED

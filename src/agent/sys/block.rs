@@ -6,6 +6,8 @@ use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
 
+use super::{check, ioctl};
+
 /// `linux/fs.h`.
 const BLKRRPART: libc::c_ulong = 0x125f;
 const BLKFLSBUF: libc::c_ulong = 0x1261;
@@ -32,13 +34,13 @@ pub enum Wipe {
 /// Has the kernel read the disk's partitions anew.
 pub fn reread_partitions(disk: &File) -> io::Result<()> {
     // SAFETY: takes no argument.
-    check(unsafe { libc::ioctl(disk.as_raw_fd(), request(BLKRRPART), 0) })
+    check(unsafe { libc::ioctl(disk.as_raw_fd(), ioctl(BLKRRPART), 0) }).map(drop)
 }
 
 /// Drops what the kernel remembers of the disk, so that the next read is the disk's own word.
 pub fn forget_cached(disk: &File) -> io::Result<()> {
     // SAFETY: takes no argument.
-    check(unsafe { libc::ioctl(disk.as_raw_fd(), request(BLKFLSBUF), 0) })
+    check(unsafe { libc::ioctl(disk.as_raw_fd(), ioctl(BLKFLSBUF), 0) }).map(drop)
 }
 
 pub fn wipe(disk: &File, how: Wipe, from: u64, length: u64) -> io::Result<()> {
@@ -49,7 +51,7 @@ pub fn wipe(disk: &File, how: Wipe, from: u64, length: u64) -> io::Result<()> {
     };
     let range = [from, length];
     // SAFETY: the ioctl reads two numbers of 64 bits, which outlive the call.
-    check(unsafe { libc::ioctl(disk.as_raw_fd(), request(name), range.as_ptr()) })
+    check(unsafe { libc::ioctl(disk.as_raw_fd(), ioctl(name), range.as_ptr()) }).map(drop)
 }
 
 /// `struct nvme_admin_cmd`.
@@ -94,26 +96,9 @@ pub fn nvme_smart(disk: &File) -> io::Result<[u8; 512]> {
     check(unsafe {
         libc::ioctl(
             disk.as_raw_fd(),
-            request(NVME_IOCTL_ADMIN_CMD),
+            ioctl(NVME_IOCTL_ADMIN_CMD),
             &raw mut command,
         )
     })?;
     Ok(log)
-}
-
-#[allow(
-    clippy::unnecessary_cast,
-    clippy::cast_possible_truncation,
-    reason = "musl's ioctl takes an int, glibc's a long"
-)]
-const fn request(name: libc::c_ulong) -> libc::Ioctl {
-    name as libc::Ioctl
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }

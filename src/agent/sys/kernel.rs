@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
+use super::{check, ioctl};
+
 const KEXEC_FILE_NO_INITRAMFS: libc::c_ulong = 4;
 /// `linux/fs.h`; the argument is an int, whatever the number says (`ioctl_iflags(2)`).
 const FS_IOC_GETFLAGS: libc::c_ulong = 0x8008_6601;
@@ -42,10 +44,11 @@ pub fn load(kernel: &File, initrd: Option<&File>, cmdline: &str) -> io::Result<(
 pub fn unguard(file: &File) -> io::Result<()> {
     let mut flags: libc::c_int = 0;
     // SAFETY: the ioctl writes an int.
-    check(unsafe { libc::ioctl(file.as_raw_fd(), request(FS_IOC_GETFLAGS), &raw mut flags) })?;
+    check(unsafe { libc::ioctl(file.as_raw_fd(), ioctl(FS_IOC_GETFLAGS), &raw mut flags) })?;
     flags &= !FS_IMMUTABLE;
     // SAFETY: the ioctl reads an int.
-    check(unsafe { libc::ioctl(file.as_raw_fd(), request(FS_IOC_SETFLAGS), &raw const flags) })
+    check(unsafe { libc::ioctl(file.as_raw_fd(), ioctl(FS_IOC_SETFLAGS), &raw const flags) })
+        .map(drop)
 }
 
 /// Rows and columns of a terminal; none where it does not know.
@@ -59,21 +62,4 @@ pub fn terminal_size(terminal: &File) -> Option<(u16, u16)> {
     // SAFETY: the ioctl writes a winsize.
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) }).ok()?;
     Some((size.ws_row, size.ws_col)).filter(|(rows, columns)| *rows > 0 && *columns > 0)
-}
-
-#[allow(
-    clippy::unnecessary_cast,
-    clippy::cast_possible_truncation,
-    reason = "musl's ioctl takes an int, glibc's a long"
-)]
-const fn request(name: libc::c_ulong) -> libc::Ioctl {
-    name as libc::Ioctl
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }

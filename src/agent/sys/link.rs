@@ -10,6 +10,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use super::{check, ioctl};
+
 /// What `linux/if_vlan.h` and `linux/sockios.h` have and `libc` does not.
 const SIOCSIFVLAN: u32 = 0x8983;
 const ADD_VLAN: libc::c_int = 0;
@@ -211,18 +213,5 @@ fn internet(address: Ipv4Addr) -> libc::sockaddr {
 /// Each caller's request is the struct that its ioctl reads and writes.
 fn call<T>(socket: &OwnedFd, name: libc::c_ulong, request: *mut T) -> io::Result<()> {
     // SAFETY: the pointer is to a value on the caller's stack, of the type that the ioctl is for.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::unnecessary_cast,
-        reason = "musl's ioctl takes an int, glibc's a long"
-    )]
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), name as _, request) }).map(drop)
-}
-
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), ioctl(name), request) }).map(drop)
 }
