@@ -200,8 +200,8 @@ async fn a_registry_is_pulled_through_and_not_needed_any_more() {
     assert_eq!(absent.code, 404, "{}", absent.text());
     drop(registry);
     door.wait_past_fresh();
-    let later = door.get("/v2/own/tools/web/manifests/1.0").await;
-    assert_eq!((later.code, later.body), (200, pushed.manifest));
+    let stale = door.get("/v2/own/tools/web/manifests/1.0").await;
+    assert_eq!((stale.code, stale.body), (200, pushed.manifest));
     assert_eq!(door.get(&layer).await.code, 200);
     let other = format!("/v2/other/tools/web/blobs/{}", pushed.layer);
     assert_eq!(door.get(&other).await.code, 404);
