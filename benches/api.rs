@@ -13,10 +13,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dragonfly::core::{Call, Command, Core, SystemClock};
+use dragonfly::core::{Command, Core, SystemClock};
 use dragonfly::model::{
-    Actor, CorrelationId, Evidence, MacAddr, Machine, MachineId, MemorableName, Patch, RequestId,
-    machine::Source,
+    Actor, Evidence, MacAddr, Machine, MachineId, MemorableName, Patch, machine::Source,
 };
 use dragonfly::store::redb::{Options, RedbStore};
 use dragonfly::store::{Change, Commit, Object, Store};
@@ -141,21 +140,14 @@ async fn update(core: Core, ids: Vec<MachineId>, go_on: watch::Receiver<bool>) -
             friendly_name: Some(Some(name)),
             ..Patch::default()
         };
-        let call = Call {
-            actor: Actor::person("bench", "bench"),
-            command: Command::SetMachine {
-                machine: ids[done * 7919 % ids.len()],
-                patch,
-                confirmed: false,
-            },
-            request: RequestId(core.clock().new_id()),
-            correlation: CorrelationId(core.clock().new_id()),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
+        let command = Command::SetMachine {
+            machine: ids[done * 7919 % ids.len()],
+            patch,
+            confirmed: false,
         };
-        core.run(call).await.expect("the update to be made");
+        let actor = Actor::person("bench", "bench");
+        let made = core.order(actor, command).await;
+        made.expect("the update to be made");
         done += 1;
     }
     done

@@ -14,6 +14,7 @@ mod bare;
 mod boot;
 #[cfg(test)]
 mod canned;
+mod change;
 mod client;
 #[cfg(test)]
 mod conversations;
@@ -39,8 +40,8 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use args::{Change, Cli, Command, Global};
-use client::{Ask, Client};
+use args::{Cli, Command, Global};
+use client::Client;
 use failure::{Failure, Sort};
 use out::Screen;
 
@@ -135,28 +136,4 @@ async fn dispatch(cli: Cli, screen: &mut Screen, facts: doctor::Gather) -> Resul
             ))
         }
     }
-}
-
-/// What every change carries: whether it is only tried, what it is built on, and a key under which the
-/// daemon does it once, so that it may be sent again.
-fn set_change(mut ask: Ask, change: &Change, screen: &Screen) -> Ask {
-    if change.dry_run {
-        ask = ask.query("dry_run", "true");
-    }
-    if let Some(version) = change.if_version {
-        ask = ask.header("if-match", format!("\"v{version}\""));
-    }
-    match &change.idempotency_key {
-        Some(key) => ask.header("idempotency-key", key),
-        None if change.dry_run => ask,
-        None => ask.header("idempotency-key", fresh_key(screen)),
-    }
-}
-
-fn fresh_key(screen: &Screen) -> String {
-    let now = screen.now();
-    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
-    let moment = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
-    format!("cli-{}", uuid::Uuid::new_v7(moment))
 }

@@ -1,7 +1,9 @@
 //! Whole commands against canned answers: what was sent, what was shown, and how it ended.
 
+mod image;
 mod network;
 mod template;
+mod workflow;
 
 use serde_json::{Value, json};
 use test_case::test_case;
@@ -13,8 +15,8 @@ use super::out::Screen;
 use super::out::paper::{Paper, screen, screen_with};
 use super::status as status_page;
 use super::{
-    boot, defaults, events, machine as machines, mode, network as networks, settings, tags,
-    template as templates, workflow,
+    boot, defaults, events, image as images, machine as machines, mode, network as networks,
+    settings, tags, template as templates, workflow as workflows,
 };
 
 /// Runs a line against a daemon.
@@ -33,8 +35,9 @@ async fn run(line: &str, daemon: &Canned, screen: &mut Screen) -> Result<(), Fai
         Command::Settings { command } => {
             settings::run(command.unwrap_or_default(), client, screen).await
         }
-        Command::Workflow { command } => workflow::run(command, client, screen).await,
-        Command::Reimage(args) => workflow::reimage(args, client, screen).await,
+        Command::Workflow { command } => workflows::run(command, client, screen).await,
+        Command::Reimage(args) => workflows::reimage(args, client, screen).await,
+        Command::Image { command } => images::run(command, client, screen).await,
         Command::Template { command } => templates::run(command, client, screen).await,
         Command::Defaults { command } => {
             defaults::run(command.unwrap_or_default(), client, screen).await

@@ -7,12 +7,12 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::args::{DefaultsCommand, SetDefaults};
+use super::change;
 use super::client::{Ask, Client};
 use super::failure::{Failure, Sort};
 use super::out::sections::Section;
 use super::out::text::clean;
 use super::out::{Screen, Tone, receipt};
-use super::set_change;
 use super::words::{self, Field, list, once};
 use crate::api::Defaults;
 
@@ -56,7 +56,9 @@ async fn set(args: SetDefaults, client: &mut Client, screen: &mut Screen) -> Res
         once(body.insert((*field).into(), value).is_none(), name)?;
     }
     let ask = Ask::new(Method::PATCH, DEFAULTS).body(Value::Object(body));
-    let done = client.change(set_change(ask, &args.change, screen)).await?;
+    let done = client
+        .change(change::carry(ask, &args.change, screen))
+        .await?;
     if screen.json {
         return screen.answer_line(&done.command, &[("data", json!(done))]);
     }

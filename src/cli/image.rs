@@ -7,13 +7,13 @@ use hyper::Method;
 use serde_json::json;
 
 use super::args::{Change, ImageCommand};
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::{Failure, Sort};
 use super::out::sections::Section;
 use super::out::table::{self, Cell, Column};
 use super::out::text::{clean, count, size};
-use super::out::{Screen, Tone, receipt, time};
-use super::set_change;
+use super::out::{Screen, Tone, time};
 use crate::api::{Image, ImageVerdict, List};
 
 const IMAGES: &str = "/api/v1/images";
@@ -56,11 +56,8 @@ pub async fn run(
 }
 
 fn path_of(name: &str) -> Result<String, Failure> {
-    if name.trim().is_empty() {
-        return Err(Failure::usage("the image's name is empty")
-            .hint("`dragonfly image list` shows their names"));
-    }
-    Ok(format!("{IMAGES}/{}", encode(name)))
+    let all = "`dragonfly image list` shows their names";
+    change::path_of(IMAGES, name, "image's name", all)
 }
 
 async fn alter(
@@ -70,13 +67,9 @@ async fn alter(
     client: &mut Client,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let done = client.change(set_change(ask, change, screen)).await?;
-    if screen.json {
-        let more = [("image", json!(name)), ("data", json!(done))];
-        return screen.answer_line(&done.command, &more);
-    }
-    receipt::show(screen, name, &done)?;
-    receipt::next(screen, &done)
+    change::one(ask, change, ("image", name), client, screen)
+        .await
+        .map(drop)
 }
 
 async fn all(client: &mut Client) -> Result<List<Image>, Failure> {

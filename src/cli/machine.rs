@@ -2,7 +2,7 @@
 
 mod boot;
 mod conflicts;
-mod inventory;
+pub mod inventory;
 mod list;
 mod log;
 pub mod seen;
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use super::args::machine::{Add, Apply, Delete, Lock, Merge, Several, Split, Tagging};
 use super::args::{Change, MachineCommand};
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::{Failure, Sort};
 use super::out::text::clean;
 use super::out::{Screen, receipt};
-use super::set_change;
 use crate::api::{Machine, Receipt};
 
 pub const MACHINES: &str = "/api/v1/machines";
@@ -69,11 +69,8 @@ pub async fn run(
 
 /// Where the API keeps this machine.
 pub fn path_of(machine: &str) -> Result<String, Failure> {
-    if machine.trim().is_empty() {
-        return Err(Failure::usage("the machine's name is empty")
-            .hint("`dragonfly machine list` shows their names"));
-    }
-    Ok(format!("{MACHINES}/{}", encode(machine)))
+    let all = "`dragonfly machine list` shows their names";
+    change::path_of(MACHINES, machine, "machine's name", all)
 }
 
 /// Sends one change and tells of its receipt in full.
@@ -84,28 +81,7 @@ pub async fn change_one(
     client: &mut Client,
     screen: &mut Screen,
 ) -> Result<Receipt, Failure> {
-    let receipt = client.change(set_change(ask, change, screen)).await?;
-    tell(screen, name, &receipt, true)?;
-    Ok(receipt)
-}
-
-/// A receipt, for people or programs.
-pub fn tell(
-    screen: &mut Screen,
-    name: &str,
-    receipt: &Receipt,
-    with_next: bool,
-) -> Result<(), Failure> {
-    if screen.json {
-        let more = [("machine", json!(name)), ("data", json!(receipt))];
-        return screen.answer_line(&receipt.command, &more);
-    }
-    receipt::show(screen, name, receipt)?;
-    if with_next {
-        receipt::next(screen, receipt)
-    } else {
-        Ok(())
-    }
+    change::one(ask, change, ("machine", name), client, screen).await
 }
 
 /// The same change to several machines: a result each, and the worst exit code at the end.
@@ -130,11 +106,14 @@ async fn each_at(
     let mut worst = 0;
     for name in &several.machines {
         let sent = async {
-            let ask = set_change(ask(name)?, &several.change, screen);
+            let ask = change::carry(ask(name)?, &several.change, screen);
             client.change(ask).await
         };
         match sent.await {
-            Ok(receipt) => tell(screen, name, &receipt, alone)?,
+            Ok(receipt) if alone || screen.json => {
+                change::tell(screen, ("machine", name), &receipt)?;
+            }
+            Ok(receipt) => receipt::show(screen, name, &receipt)?,
             Err(Failure::Closed) => return Err(Failure::Closed),
             Err(failure) if alone => return Err(failure),
             Err(failure) => {

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::args::ModeCommand;
 use super::args::template::Mode;
+use super::change;
 use super::client::{Ask, Client};
 use super::failure::Failure;
 use super::out::text::wrap;
 use super::out::{Screen, Tone, receipt};
-use super::set_change;
 use crate::api::{Defaults, SetSetting, Setting};
 
 const MODE: &str = "/api/v1/settings/provision.mode";
@@ -26,7 +26,7 @@ pub async fn run(
         ModeCommand::Set { mode, change } => {
             let value = mode.name().to_owned();
             let ask = Ask::new(Method::PUT, MODE).body(json!(SetSetting { value }));
-            let done = client.change(set_change(ask, &change, screen)).await?;
+            let done = client.change(change::carry(ask, &change, screen)).await?;
             if screen.json {
                 return screen.answer_line("mode.set", &[("data", json!(done))]);
             }

@@ -5,15 +5,13 @@ mod leases;
 mod set;
 mod show;
 
-use serde_json::json;
-
 use super::args::{Change, NetCommand, NetworkCommand};
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::Failure;
 use super::out::table::{self, Cell, Column};
 use super::out::text::{clean, wrap};
-use super::out::{Screen, Tone, receipt};
-use super::set_change;
+use super::out::{Screen, Tone};
 use crate::api::network::FloatingState;
 use crate::api::{List, Network, Status};
 
@@ -54,28 +52,21 @@ pub async fn net(
 
 /// Where the API keeps what belongs to this link.
 fn path_of(family: &str, link: &str) -> Result<String, Failure> {
-    if link.trim().is_empty() {
-        return Err(Failure::usage("the link's name is empty")
-            .hint("`dragonfly network list` shows their names"));
-    }
-    Ok(format!("{family}/{}", encode(link)))
+    let all = "`dragonfly network list` shows their names";
+    change::path_of(family, link, "link's name", all)
 }
 
 /// Sends one change of a network and tells of its receipt.
-async fn change(
+async fn alter(
     ask: Ask,
     change: &Change,
     link: &str,
     client: &mut Client,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let done = client.change(set_change(ask, change, screen)).await?;
-    if screen.json {
-        let more = [("network", json!(link)), ("data", json!(done))];
-        return screen.answer_line(&done.command, &more);
-    }
-    receipt::show(screen, link, &done)?;
-    receipt::next(screen, &done)
+    change::one(ask, change, ("network", link), client, screen)
+        .await
+        .map(drop)
 }
 
 async fn list(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {

@@ -4,13 +4,13 @@ use hyper::Method;
 use serde_json::json;
 
 use super::args::SettingsCommand;
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::Failure;
 use super::out::sections::Section;
 use super::out::table::{self, Cell, Column};
 use super::out::text::clean;
-use super::out::{Screen, Tone, receipt};
-use super::set_change;
+use super::out::{Screen, Tone};
 use crate::api::{List, SetSetting, Setting};
 
 const SETTINGS: &str = "/api/v1/settings";
@@ -26,7 +26,7 @@ pub async fn run(
     client: &mut Client,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let (ask, key, change) = match command {
+    let (ask, key, carried) = match command {
         SettingsCommand::List => return list(client, screen).await,
         SettingsCommand::Get { key } => return get(&key, client, screen).await,
         SettingsCommand::Set { key, value, change } => {
@@ -37,21 +37,14 @@ pub async fn run(
             (Ask::new(Method::DELETE, path_of(&key)?), key, change)
         }
     };
-    let done = client.change(set_change(ask, &change, screen)).await?;
-    if screen.json {
-        let more = [("key", json!(key)), ("data", json!(done))];
-        return screen.answer_line(&done.command, &more);
-    }
-    receipt::show(screen, &key, &done)?;
-    receipt::next(screen, &done)
+    change::one(ask, &carried, ("key", &key), client, screen)
+        .await
+        .map(drop)
 }
 
 fn path_of(key: &str) -> Result<String, Failure> {
-    if key.trim().is_empty() {
-        return Err(Failure::usage("the setting's key is empty")
-            .hint("`dragonfly settings list` shows all keys"));
-    }
-    Ok(format!("{SETTINGS}/{}", encode(key)))
+    let all = "`dragonfly settings list` shows all keys";
+    change::path_of(SETTINGS, key, "setting's key", all)
 }
 
 async fn list(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {

@@ -8,12 +8,12 @@ use hyper::Method;
 use serde_json::json;
 
 use super::args::{Change, TemplateCommand};
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::Failure;
 use super::out::table::{self, Cell, Column};
 use super::out::text::{clean, count};
-use super::out::{Screen, Tone, receipt};
-use super::set_change;
+use super::out::{Screen, Tone};
 use crate::api::{List, PutTemplate, Template};
 
 const TEMPLATES: &str = "/api/v1/templates";
@@ -42,17 +42,16 @@ pub async fn run(
         TemplateCommand::Edit { name, change } => edit::run(&name, change, client, screen).await,
         TemplateCommand::Rm { name, change } => {
             let ask = Ask::new(Method::DELETE, path_of(&name)?);
-            alter(ask, &change, &name, client, screen).await
+            change::one(ask, &change, ("template", &name), client, screen)
+                .await
+                .map(drop)
         }
     }
 }
 
 fn path_of(name: &str) -> Result<String, Failure> {
-    if name.trim().is_empty() {
-        return Err(Failure::usage("the template's name is empty")
-            .hint("`dragonfly template list` shows their names"));
-    }
-    Ok(format!("{TEMPLATES}/{}", encode(name)))
+    let all = "`dragonfly template list` shows their names";
+    change::path_of(TEMPLATES, name, "template's name", all)
 }
 
 async fn keep(
@@ -63,23 +62,9 @@ async fn keep(
     screen: &mut Screen,
 ) -> Result<(), Failure> {
     let ask = Ask::new(Method::PUT, path_of(name)?).body(json!(PutTemplate { source }));
-    alter(ask, change, name, client, screen).await
-}
-
-async fn alter(
-    ask: Ask,
-    change: &Change,
-    name: &str,
-    client: &mut Client,
-    screen: &mut Screen,
-) -> Result<(), Failure> {
-    let done = client.change(set_change(ask, change, screen)).await?;
-    if screen.json {
-        let more = [("template", json!(name)), ("data", json!(done))];
-        return screen.answer_line(&done.command, &more);
-    }
-    receipt::show(screen, name, &done)?;
-    receipt::next(screen, &done)
+    change::one(ask, change, ("template", name), client, screen)
+        .await
+        .map(drop)
 }
 
 async fn list(client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {

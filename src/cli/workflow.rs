@@ -10,9 +10,9 @@ use hyper::Method;
 use serde_json::json;
 
 use super::args::workflow::{RetryWorkflow, WorkflowCommand};
-use super::client::{Ask, Client, encode};
+use super::change;
+use super::client::{Ask, Client};
 use super::failure::{Failure, Sort};
-use super::machine::change_one;
 use super::out::text::clean;
 use super::out::{Screen, Tone};
 use crate::api;
@@ -33,9 +33,15 @@ pub async fn run(
         WorkflowCommand::Cancel(args) => {
             let path = format!("{}/cancel", path_of(&args.workflow)?);
             let ask = Ask::new(Method::POST, path);
-            change_one(ask, &args.change, &args.workflow, client, screen)
-                .await
-                .map(drop)
+            change::one(
+                ask,
+                &args.change,
+                ("workflow", &args.workflow),
+                client,
+                screen,
+            )
+            .await
+            .map(drop)
         }
         WorkflowCommand::Retry(args) => retry(args, client, screen).await,
         WorkflowCommand::Stats => list::stats(client, screen).await,
@@ -43,11 +49,8 @@ pub async fn run(
 }
 
 fn path_of(workflow: &str) -> Result<String, Failure> {
-    if workflow.trim().is_empty() {
-        return Err(Failure::usage("the workflow's name is empty")
-            .hint("`dragonfly workflow list` shows their machines"));
-    }
-    Ok(format!("{WORKFLOWS}/{}", encode(workflow)))
+    let all = "`dragonfly workflow list` shows their machines";
+    change::path_of(WORKFLOWS, workflow, "workflow's name", all)
 }
 
 async fn retry(
@@ -65,7 +68,14 @@ async fn retry(
     let body = json!(api::Retry { from: args.from });
     let ask = Ask::new(Method::POST, format!("{path}/retry")).body(body);
     let ask = ask.query("confirm", "true");
-    change_one(ask, &args.change, &args.workflow, client, screen).await?;
+    change::one(
+        ask,
+        &args.change,
+        ("workflow", &args.workflow),
+        client,
+        screen,
+    )
+    .await?;
     if args.watch && !args.change.dry_run {
         return watch::run(&args.workflow, client, screen).await;
     }

@@ -28,6 +28,22 @@ pub struct Call {
     pub if_version: Option<u64>,
 }
 
+impl Call {
+    /// A call that nothing led to, to be done whatever version it finds.
+    pub const fn alone(actor: Actor, command: Command, id: Uuid) -> Self {
+        Self {
+            actor,
+            command,
+            request: RequestId(id),
+            correlation: CorrelationId(id),
+            causation: None,
+            idempotency: None,
+            dry_run: false,
+            if_version: None,
+        }
+    }
+}
+
 /// The same key with the same body gets the same answer; with another body it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {

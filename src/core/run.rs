@@ -3,7 +3,7 @@
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::model::identity::Resolution;
-use crate::model::{ActorKind, MacAddr, MachineId, ReceiptId, Subject};
+use crate::model::{Actor, ActorKind, MacAddr, MachineId, ReceiptId, Subject};
 use crate::store::{Change, Commit, Committed, Expect, Key, NewEvent, StoreError};
 
 use super::answer::{self, Slot};
@@ -33,6 +33,12 @@ impl Default for Turns {
 }
 
 impl Core {
+    /// Runs a command that stands alone.
+    pub async fn order(&self, actor: Actor, command: Command) -> Result<Receipt, Refusal> {
+        self.run(Call::alone(actor, command, self.clock().new_id()))
+            .await
+    }
+
     /// Runs one command: all of it happens and is durable when the receipt comes back, or none of it.
     pub async fn run(&self, call: Call) -> Result<Receipt, Refusal> {
         let result = self.decide(&call).await;

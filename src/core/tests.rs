@@ -24,8 +24,8 @@ use super::command::AddMachine;
 use super::{Call, Clock, Command, Core, IdempotencyKey, ManualClock, Receipt, Refusal};
 use crate::model::machine::Source;
 use crate::model::{
-    Actor, CorrelationId, Cursor, Event, Evidence, MacAddr, Machine, MachineId, NicEvidence,
-    NicKind, Patch, RequestId, Subject,
+    Actor, Cursor, Event, Evidence, MacAddr, Machine, MachineId, NicEvidence, NicKind, Patch,
+    Subject,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{Change, Commit, EventQuery, Object, Store};
@@ -49,16 +49,7 @@ impl House {
     }
 
     fn call(&self, actor: Actor, command: Command) -> Call {
-        Call {
-            actor,
-            command,
-            request: RequestId(self.clock.new_id()),
-            correlation: CorrelationId(self.clock.new_id()),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        }
+        Call::alone(actor, command, self.clock.new_id())
     }
 
     async fn by(&self, actor: Actor, command: Command) -> Result<Receipt, Refusal> {

@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::trace::{Stage, Step};
-use crate::model::{Actor, Anchor, CorrelationId, MacAddr, Machine, MachineId, RequestId};
+use crate::model::{Actor, Anchor, MacAddr, Machine, MachineId};
 use crate::store::Store;
 
 use super::recency::Recency;
-use super::{Call, Command, Core};
+use super::{Command, Core};
 
 /// MACs with a ring.
 pub const MAX_MACS: usize = 2048;
@@ -175,18 +175,9 @@ impl Core {
             let Some(Milestone { machine, step }) = milestone else {
                 return;
             };
-            let call = Call {
-                actor: Actor::system("boot"),
-                command: Command::NoteBoot { machine, step },
-                request: RequestId(self.clock().new_id()),
-                correlation: CorrelationId(self.clock().new_id()),
-                causation: None,
-                idempotency: None,
-                dry_run: false,
-                if_version: None,
-            };
+            let command = Command::NoteBoot { machine, step };
             // Refusals are logged where commands run; a machine may have been deleted meanwhile.
-            let _told = self.run(call).await;
+            let _told = self.order(Actor::system("boot"), command).await;
         }
     }
 }

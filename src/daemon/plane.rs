@@ -29,10 +29,10 @@ use crate::boot::ipxe::Scripts;
 use crate::boot::loaders;
 use crate::cli::doctor::{Environment, Lacking};
 use crate::core::config::Config;
-use crate::core::{Call, Clock, Command, Core, SystemClock};
+use crate::core::{Clock, Command, Core, SystemClock};
 use crate::model::environment::ARCHITECTURES;
 use crate::model::network::Held;
-use crate::model::{Actor, CorrelationId, LinkName, MacAddr, RequestId, Rung};
+use crate::model::{Actor, LinkName, MacAddr, Rung};
 use crate::net::dhcp::{BootAnswer, Client};
 use crate::net::floating_ip::Records;
 use crate::net::peers::Peers;
@@ -186,22 +186,10 @@ struct Book(Core);
 
 impl Records for Book {
     async fn hold(&self, link: &LinkName, held: Option<Held>) -> Result<(), String> {
-        let id = self.0.clock().new_id();
-        let call = Call {
-            actor: Actor::system("net"),
-            command: Command::HoldAddress {
-                link: link.clone(),
-                held,
-            },
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        };
+        let link = link.clone();
+        let command = Command::HoldAddress { link, held };
         self.0
-            .run(call)
+            .order(Actor::system("net"), command)
             .await
             .map(drop)
             .map_err(|why| why.to_string())

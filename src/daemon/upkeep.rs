@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::notify::Notifier;
-use crate::core::{Call, Command, Core};
-use crate::model::{Actor, CorrelationId, RequestId};
+use crate::core::{Command, Core};
+use crate::model::Actor;
 use crate::store::Store;
 use crate::web::Ready;
 
@@ -77,19 +77,9 @@ pub(super) async fn retention(core: Core) -> Result<(), String> {
     hour.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         hour.tick().await;
-        let id = core.clock().new_id();
-        let call = Call {
-            actor: Actor::system("retention"),
-            command: Command::TrimEvents,
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        };
+        let trimmed = core.order(Actor::system("retention"), Command::TrimEvents);
         // A full disk, say: the next hour may be luckier, and nothing is lost by waiting.
-        match core.run(call).await {
+        match trimmed.await {
             Ok(receipt) => tracing::debug!(diff = ?receipt.diff, "old events trimmed"),
             Err(error) => tracing::warn!(%error, "old events not trimmed"),
         }

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::cast::{CAST, Fate, Player, seat_of};
 use super::clock::StoryClock;
 use super::{Act, DemoError, Stage, move_to};
-use crate::core::{Call, Clock, Command, Core, Receipt};
+use crate::core::{Clock, Command, Core, Receipt};
 use crate::model::machine::Source;
 use crate::model::state::Cause;
 use crate::model::{
-    Actor, CorrelationId, FieldError, Labels, Machine, MachineId, NicEvidence, NicKind, Observed,
-    Patch, RequestId, State, StateKind, Subject, Tag, What,
+    Actor, FieldError, Labels, Machine, MachineId, NicEvidence, NicKind, Observed, Patch, State,
+    StateKind, Subject, Tag, What,
 };
 
 /// How long ago it begins.
@@ -190,18 +190,7 @@ impl Teller<'_> {
     }
 
     async fn run(&self, actor: Actor, command: Command) -> Result<Receipt, DemoError> {
-        let id = self.clock.new_id();
-        let call = Call {
-            actor,
-            command,
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        };
-        Ok(self.core.run(call).await?)
+        Ok(self.core.order(actor, command).await?)
     }
 
     async fn act(

@@ -22,13 +22,11 @@ use futures_util::future::BoxFuture;
 use super::identity::{Identity, random};
 use super::sessions::Sessions;
 use super::tokens::Tokens;
-use crate::core::{Call, Command, Core, MachineFilter, Receipt, Refusal, Sort};
+use crate::core::{Command, Core, MachineFilter, Receipt, Refusal, Sort};
 use crate::model::agent::{Heard, HomeOrder, HomeReport, Order, Refused, Report};
 use crate::model::boot::TOKEN_LIFE;
 use crate::model::trace::{Mark, Stage, Step};
-use crate::model::{
-    Actor, ActorKind, CorrelationId, Digest, MacAddr, Machine, MachineId, RequestId,
-};
+use crate::model::{Actor, ActorKind, Digest, MacAddr, Machine, MachineId};
 
 pub use serve::{GRACE, serve};
 
@@ -142,23 +140,12 @@ impl Endpoint {
     }
 
     async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, Refusal> {
-        let id = self.core.clock().new_id();
-        self.core
-            .run(Call {
-                actor: Actor {
-                    kind: ActorKind::Machine,
-                    name: "agent".into(),
-                    from: format!("tls {}", caller.address),
-                },
-                command,
-                request: RequestId(id),
-                correlation: CorrelationId(id),
-                causation: None,
-                idempotency: None,
-                dry_run: false,
-                if_version: None,
-            })
-            .await
+        let actor = Actor {
+            kind: ActorKind::Machine,
+            name: "agent".into(),
+            from: format!("tls {}", caller.address),
+        };
+        self.core.order(actor, command).await
     }
 
     /// Somebody else may be at work as this machine: all stops, and people are told.

@@ -11,15 +11,12 @@ use sha2::{Digest as _, Sha256};
 use super::endpoint::Orders;
 use super::identity::random;
 use super::work::{Recipe, Server, Shelf};
-use crate::core::{Call, Command, Core, HomeCall, Refusal};
+use crate::core::{Command, Core, HomeCall, Refusal};
 use crate::model::agent::{Heard, HomeOrder, HomeReport, Order, Refused, Report};
 use crate::model::digest::hex;
 use crate::model::field::readable;
 use crate::model::workflow::{Input, State, Wants};
-use crate::model::{
-    Actor, ActorKind, CorrelationId, Machine, MachineId, Mode, RequestId, StateKind, Workflow,
-    WorkflowId,
-};
+use crate::model::{Actor, ActorKind, Machine, MachineId, Mode, StateKind, Workflow, WorkflowId};
 
 /// As long as the answer to an installed system is held back, whatever it asks for.
 const MAX_WAIT: Duration = Duration::from_mins(1);
@@ -177,18 +174,7 @@ impl WorkOrders {
     }
 
     async fn run(&self, actor: Actor, command: Command) -> Result<(), Refusal> {
-        let id = self.core.clock().new_id();
-        let call = Call {
-            actor,
-            command,
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        };
-        self.core.run(call).await.map(drop)
+        self.core.order(actor, command).await.map(drop)
     }
 
     async fn called(&self, report: &HomeReport, from: IpAddr) -> Result<HomeOrder, Refused> {

@@ -10,11 +10,11 @@ use tokio::fs::File;
 use super::{IMAGES, path_of, percent};
 use crate::api;
 use crate::cli::args::image::AddImage;
+use crate::cli::change;
 use crate::cli::client::{Ask, Client};
 use crate::cli::failure::{Failure, Sort};
 use crate::cli::out::text::{clean, size};
 use crate::cli::out::{self, Screen, receipt};
-use crate::cli::set_change;
 
 /// How often it is asked how far the image is.
 const LOOK: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ async fn from_file(
     if args.pin {
         ask = ask.query("pin", "true");
     }
-    let ask = set_change(ask, &args.change, screen);
+    let ask = change::carry(ask, &args.change, screen);
     // A refusal comes before the bytes are sent in vain.
     let tried = if args.change.dry_run {
         ask.clone()
@@ -51,18 +51,13 @@ async fn from_file(
     };
     let tried = client.change(tried).await?;
     if args.change.dry_run {
-        return receipt::show(screen, &args.name, &tried);
+        return change::tell(screen, ("image", &args.name), &tried);
     }
     let steps = Steps::new(screen, bytes);
     let done: api::Receipt = client
         .send_file(ask, "application/octet-stream", (file, bytes), steps.told())
         .await?;
-    if screen.json {
-        let more = [("image", json!(args.name)), ("data", json!(done))];
-        return screen.answer_line(&done.command, &more);
-    }
-    receipt::show(screen, &args.name, &done)?;
-    receipt::next(screen, &done)
+    change::tell(screen, ("image", &args.name), &done)
 }
 
 /// A file of this side, and its length.
@@ -119,7 +114,9 @@ async fn from_url(args: AddImage, client: &mut Client, screen: &mut Screen) -> R
         pin: args.pin,
     };
     let ask = Ask::new(Method::POST, IMAGES).body(json!(body));
-    let done = client.change(set_change(ask, &args.change, screen)).await?;
+    let done = client
+        .change(change::carry(ask, &args.change, screen))
+        .await?;
     let waits = done.status == "accepted" && !args.background;
     let image = if waits {
         Some(watch(&args.name, client, screen).await?)

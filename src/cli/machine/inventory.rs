@@ -76,14 +76,18 @@ fn disk(disk: &Disk) -> String {
     );
     words.extend(disk.wear_percent.map(|wear| format!("{wear} % worn")));
     words.extend(disk.removable.then(|| "removable".into()));
-    words.extend(disk.contents.as_ref().map(|contents| {
-        if contents.is_empty() {
-            "blank".into()
-        } else {
-            format!("holds {}", clean(&contents.join(" ")))
-        }
-    }));
+    words.extend(contents(disk));
     words.join(", ")
+}
+
+/// What lies on a disk, where somebody looked.
+pub fn contents(disk: &Disk) -> Option<String> {
+    let found = disk.contents.as_ref()?;
+    Some(if found.is_empty() {
+        "blank".into()
+    } else {
+        format!("holds {}", clean(&found.join(" ")))
+    })
 }
 
 fn card(card: &NetworkInterface) -> String {

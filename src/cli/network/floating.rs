@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::json;
 
-use super::{change, note, nothing_served, path_of, tone_of_floating, words};
+use super::{alter, note, nothing_served, path_of, tone_of_floating, words};
 use crate::api::network::Scanned;
 use crate::api::{FloatingIp, List, Scan, WantFloatingIp};
 use crate::cli::args::FloatingIpCommand;
@@ -43,11 +43,11 @@ pub async fn run(
         } => {
             let ask = Ask::new(Method::PUT, path_of(FLOATING_IPS, &link)?)
                 .body(json!(WantFloatingIp { want }));
-            change(ask, &how, &link, client, screen).await
+            alter(ask, &how, &link, client, screen).await
         }
         FloatingIpCommand::Release { link, change: how } => {
             let ask = Ask::new(Method::DELETE, path_of(FLOATING_IPS, &link)?);
-            change(ask, &how, &link, client, screen).await
+            alter(ask, &how, &link, client, screen).await
         }
     }
 }

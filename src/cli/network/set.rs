@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{NETWORKS, change, path_of};
+use super::{NETWORKS, alter, path_of};
 use crate::api::{Code, Network};
 use crate::cli::args::network::SetNetwork;
 use crate::cli::client::{Ask, Client};
@@ -70,7 +70,7 @@ pub async fn run(
         }
     }
     let ask = Ask::new(Method::PATCH, path).body(Value::Object(fields));
-    change(ask, &how, &args.link, client, screen).await
+    alter(ask, &how, &args.link, client, screen).await
 }
 
 /// As it stands; none where nobody set it up and nothing is served.

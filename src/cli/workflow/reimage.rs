@@ -10,6 +10,7 @@ use crate::api::{self, Machine};
 use crate::cli::args::workflow::Reimage;
 use crate::cli::client::{Ask, Client};
 use crate::cli::failure::Failure;
+use crate::cli::machine::inventory::contents;
 use crate::cli::machine::{change_one, confirm_by_name, path_of};
 use crate::cli::out::Screen;
 use crate::cli::out::text::{clean, size};
@@ -52,12 +53,11 @@ fn losses(machine: &Machine, os: Option<&str>) -> String {
         None => "is installed anew".to_owned(),
     };
     let disks = machine.hardware.disks.iter().map(|disk| {
-        let model = disk
-            .model
-            .as_deref()
-            .map(|model| format!("{}, ", clean(model)));
-        let model = model.unwrap_or_default();
-        format!("{} ({model}{})", clean(&disk.device), size(disk.size_bytes))
+        let model = disk.model.as_deref().map(|model| clean(model).into_owned());
+        let size = Some(size(disk.size_bytes));
+        let about = [model, size, contents(disk)];
+        let about: Vec<_> = about.into_iter().flatten().collect();
+        format!("{} ({})", clean(&disk.device), about.join(", "))
     });
     let disks: Vec<_> = disks.collect();
     let runs = match &machine.observed.os {

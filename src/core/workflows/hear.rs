@@ -3,7 +3,7 @@
 use crate::core::{Call, Command, Core, Refusal};
 use crate::model::agent::{Heard, Report, StepNews};
 use crate::model::workflow::{Input, State};
-use crate::model::{Actor, ActorKind, CorrelationId, MachineId, RequestId, Workflow, WorkflowId};
+use crate::model::{Actor, ActorKind, CorrelationId, MachineId, Workflow, WorkflowId};
 
 impl Core {
     /// Takes in a report of the agent on this machine. An error is one of ours, and the same report may be made again.
@@ -58,15 +58,10 @@ impl Core {
         input: Input,
     ) -> Result<std::sync::Arc<Workflow>, Refusal> {
         let id = self.clock().new_id();
+        let command = Command::AdvanceWorkflow { workflow, input };
         self.run(Call {
-            actor,
-            command: Command::AdvanceWorkflow { workflow, input },
-            request: RequestId(id),
             correlation: CorrelationId(workflow.0),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
+            ..Call::alone(actor, command, id)
         })
         .await?;
         Ok(self.workflow(workflow)?.0)

@@ -22,15 +22,12 @@ use tokio::sync::Mutex;
 
 use super::story::Story;
 use crate::boot::http::{PageAsk, Pages};
-use crate::core::{Call, Command, Core, HomeCall, Refusal};
+use crate::core::{Command, Core, HomeCall, Refusal};
 use crate::model::action::Answers;
 use crate::model::digest::hex;
 use crate::model::trace::{Mark, Stage};
 use crate::model::workflow::{Input, Wants};
-use crate::model::{
-    Actor, ActorKind, CorrelationId, Defaults, Machine, MachineId, Once, RequestId, Workflow,
-    WorkflowId,
-};
+use crate::model::{Actor, ActorKind, Defaults, Machine, MachineId, Once, Workflow, WorkflowId};
 use crate::provision::answers::Links;
 use crate::provision::identity::random;
 use crate::provision::installer::{Prepared, prepare};
@@ -284,22 +281,12 @@ impl OwnPages {
     }
 
     async fn run(&self, name: &str, from: IpAddr, command: Command) -> Result<(), Refusal> {
-        let id = self.core.clock().new_id();
-        let call = Call {
-            actor: Actor {
-                kind: ActorKind::Machine,
-                name: name.to_owned(),
-                from: format!("http {from}"),
-            },
-            command,
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
+        let actor = Actor {
+            kind: ActorKind::Machine,
+            name: name.to_owned(),
+            from: format!("http {from}"),
         };
-        self.core.run(call).await.map(drop)
+        self.core.order(actor, command).await.map(drop)
     }
 
     fn note(&self, machine: &Machine, text: &str, why: &str) {

@@ -5,12 +5,11 @@ use jiff::Timestamp;
 
 use super::adviser::{Adviser, Asked};
 use super::orders::{Given, SAME_BOOT};
-use crate::core::{Call, Command, Core, Receipt, Refusal};
+use crate::core::{Command, Core, Receipt, Refusal};
 use crate::model::machine::Source;
 use crate::model::network::Admit;
 use crate::model::{
-    Actor, ActorKind, Arch, Boot, CorrelationId, Decision, Evidence, LinkName, MacAddr, Machine,
-    Platform, RequestId,
+    Actor, ActorKind, Arch, Boot, Decision, Evidence, LinkName, MacAddr, Machine, Platform,
 };
 
 /// Who asks for its script.
@@ -115,22 +114,12 @@ fn again(given: &Given, mac: MacAddr, now: Timestamp, asked: &mut Asked) {
 }
 
 async fn run(core: &Core, visitor: &Visitor, command: Command) -> Result<Receipt, Refusal> {
-    let id = core.clock().new_id();
-    core.run(Call {
-        actor: Actor {
-            kind: ActorKind::Machine,
-            name: visitor.mac.to_string(),
-            from: visitor.from.clone(),
-        },
-        command,
-        request: RequestId(id),
-        correlation: CorrelationId(id),
-        causation: None,
-        idempotency: None,
-        dry_run: false,
-        if_version: None,
-    })
-    .await
+    let actor = Actor {
+        kind: ActorKind::Machine,
+        name: visitor.mac.to_string(),
+        from: visitor.from.clone(),
+    };
+    core.order(actor, command).await
 }
 
 #[cfg(test)]

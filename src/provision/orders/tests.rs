@@ -62,18 +62,8 @@ impl House {
     }
 
     async fn run(&self, command: Command) -> Subject {
-        let id = self.core.clock().new_id();
-        let call = Call {
-            actor: Actor::person("ada", "tests"),
-            command,
-            request: RequestId(id),
-            correlation: CorrelationId(id),
-            causation: None,
-            idempotency: None,
-            dry_run: false,
-            if_version: None,
-        };
-        self.core.run(call).await.unwrap().subject
+        let actor = Actor::person("ada", "tests");
+        self.core.order(actor, command).await.unwrap().subject
     }
 
     async fn machine(&self) -> MachineId {
