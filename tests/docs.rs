@@ -1,6 +1,8 @@
 //! Documents that are drawn from the code are true: each is compared with what the code would draw. With
 //! `UPDATE_DOCS=1` they are written anew.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::fs;
 use std::path::PathBuf;
 
