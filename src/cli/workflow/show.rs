@@ -49,7 +49,7 @@ fn facts(workflow: &Workflow, now: jiff::Timestamp) -> Section {
         section.add("took", bar::span(took));
     }
     if let Some(left) = workflow.left_seconds {
-        section.add("left", bar::left(left));
+        section.add("left", format!("about {}", bar::span(left)));
     }
     for disk in &workflow.disks {
         section.add("disk", clean(disk));
@@ -91,11 +91,9 @@ pub fn step_line(step: &WorkflowStep, names: usize, screen: &Screen) -> String {
     let name = clean(&step.name);
     let pad = padding(&name, names);
     let status = screen.paint.on(tone, &words(&step.status));
-    let took = step.seconds.map(bar::span).unwrap_or_default();
-    let again = match step.attempts {
-        0 | 1 => String::new(),
-        more => format!("  begun {more} times"),
-    };
-    let line = format!("  {mark} {name}{pad}  {status}  {took}{again}");
-    line.trim_end().to_owned()
+    let took = step.seconds.map(bar::span);
+    let again = (step.attempts > 1).then(|| format!("begun {} times", step.attempts));
+    let rest = [Some(status), took, again];
+    let rest: Vec<_> = rest.into_iter().flatten().collect();
+    format!("  {mark} {name}{pad}  {}", rest.join("  "))
 }
