@@ -45,6 +45,8 @@ pub use error::ImageError;
 use line::Line;
 use run::{Gauge, Run};
 
+/// As often as an image is begun that changes on the way.
+const TRIES: u32 = 3;
 /// How often the caller hears.
 const TELLS: Duration = Duration::from_millis(500);
 
@@ -110,8 +112,23 @@ pub struct Written {
 /// Writes an image over the whole of a disk, from its first byte on. What lies behind the image's end stays.
 ///
 /// `progress` is called twice a second from the calling thread, and by its answer may cancel. A server that is away
-/// is asked again until then.
+/// is asked again until then; one that has another content on the way has it written from its first byte on.
 pub fn write_image(
+    source: &Source,
+    target: &Target,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Written, ImageError> {
+    for _ in 1..TRIES {
+        match write_once(source, target, options, progress) {
+            Err(ImageError::Http(HttpError::Changed { .. })) => {}
+            done => return done,
+        }
+    }
+    write_once(source, target, options, progress)
+}
+
+fn write_once(
     source: &Source,
     target: &Target,
     options: &Options,

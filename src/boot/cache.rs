@@ -233,7 +233,7 @@ impl Cache {
         // Without a length nothing is read before the end, and then all of it is there.
         let bytes = arriving.bytes.unwrap_or(arrival.ready);
         let known = record.digest.as_ref().or(record.checksum.as_ref());
-        let first = flight.tag.clone();
+        let first = arriving.tag.clone();
         Ok(Opened {
             content: Content::Growing(Growing::new(arriving, told)),
             bytes,
@@ -444,7 +444,7 @@ fn settled(
             record.etag.clone_from(&fetched.etag);
             record.last_modified.clone_from(&fetched.last_modified);
             record.fetched_at = Some(now);
-            record.arrived_as = Some(flight.tag.clone());
+            record.arrived_as = Some(flight.tag());
             if flight.job.accept.is_some() {
                 record.media.clone_from(&fetched.media);
             }

@@ -165,7 +165,7 @@ impl<'a> Fetch<'a> {
                 Ok(0) => self.pause(&io::Error::other("the answer ended too early"))?,
                 Ok(read) => {
                     self.rest.start += read as u64;
-                    self.wait = FIRST_WAIT;
+                    self.goes_on();
                     return Ok(read);
                 }
                 Err(error) => self.pause(&error)?,
@@ -249,10 +249,7 @@ impl<'a> Fetch<'a> {
                     let what = format!("the server answers {}", head.status);
                     self.pause(&io::Error::other(what))?;
                 }
-                Ok(head) => {
-                    self.watch.trouble(None);
-                    return Ok(head);
-                }
+                Ok(head) => return Ok(head),
                 Err(error) => self.pause(&error)?,
             }
         }
@@ -284,6 +281,14 @@ impl<'a> Fetch<'a> {
         self.watch.wait(self.wait);
         self.wait = (self.wait * 2).min(LAST_WAIT);
         Ok(())
+    }
+
+    /// There are bytes again: an answer alone may promise some that do not come.
+    fn goes_on(&mut self) {
+        if self.wait > FIRST_WAIT {
+            self.watch.trouble(None);
+        }
+        self.wait = FIRST_WAIT;
     }
 
     fn accept(&self, head: &Head) -> Result<(), HttpError> {

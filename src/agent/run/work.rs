@@ -20,6 +20,8 @@ use crate::model::agent::{Heard, Report, StepNews, Work, WorkStep};
 /// Progress is shown so often, and told so often.
 const TICK: Duration = Duration::from_millis(250);
 const TELL: Duration = Duration::from_secs(1);
+/// Where nothing is new, that is told so often: by the answer a cancelled step stops.
+const TELL_ANYWAY: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 15 });
 /// A step that was told to stop has this long to do so.
 const GRACE: Duration = Duration::new(60, 0);
 
@@ -191,7 +193,9 @@ impl<T: Teller> Running<'_, T> {
                 phase: progress.phase.clone(),
             });
         });
-        if last.0.elapsed() < TELL || last.1.as_ref() == Some(&progress) {
+        let is_told = last.1.as_ref() == Some(&progress);
+        let pause = if is_told { TELL_ANYWAY } else { TELL };
+        if last.0.elapsed() < pause {
             return None;
         }
         *last = (clock::now(), Some(progress.clone()));

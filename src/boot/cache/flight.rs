@@ -58,8 +58,9 @@ pub struct Job {
 pub struct Flight {
     /// The name of its file: the same for the same URL and checksum.
     pub key: String,
-    /// What its content is called while nobody knows its digest: another one for each download.
-    pub tag: String,
+    /// What its content is called while nobody knows its digest, and the source has no name for it either: another one
+    /// for each download.
+    own_tag: String,
     pub job: Job,
     pub told: watch::Sender<Arrival>,
     /// Whose bytes these will be.
@@ -80,10 +81,10 @@ pub struct Fetched {
 }
 
 impl Flight {
-    pub fn new(key: String, tag: String, job: Job) -> Self {
+    pub fn new(key: String, own_tag: String, job: Job) -> Self {
         Self {
             key,
-            tag,
+            own_tag,
             job,
             told: watch::Sender::default(),
             wanted: Mutex::default(),
@@ -103,6 +104,13 @@ impl Flight {
         if wanted.remove(key) && wanted.is_empty() {
             self.given_up.send_replace(true);
         }
+    }
+
+    /// What its content is called while nobody knows its digest.
+    pub fn tag(&self) -> String {
+        let told = self.told.borrow();
+        let arriving = told.arriving.as_ref();
+        arriving.map_or_else(|| self.own_tag.clone(), |arriving| arriving.tag.clone())
     }
 
     /// Waits until it has landed or fallen, and that is written down.
@@ -154,6 +162,8 @@ struct Course<'a> {
     saving: Option<JoinHandle<()>>,
     saved: u64,
     told: Told,
+    /// What clients of an earlier flight know its part by.
+    known_as: Option<String>,
 }
 
 type Written = JoinHandle<(Sink, Result<(), Failure>)>;
@@ -170,6 +180,7 @@ impl<'a> Course<'a> {
             saving: None,
             saved: 0,
             told: Told::default(),
+            known_as: None,
         }
     }
 
@@ -214,6 +225,7 @@ impl<'a> Course<'a> {
         let (sink, left) = opened.await?;
         if let Some(left) = left.filter(|_| sink.stored > 0) {
             self.saved = sink.stored;
+            self.known_as = left.tag;
             self.told = Told {
                 bytes: left.bytes,
                 etag: left.etag,
@@ -232,7 +244,7 @@ impl<'a> Course<'a> {
     /// One question, and what comes of it.
     async fn attempt(&mut self) -> Result<(), Failure> {
         let from = self.stored();
-        let same = self.same();
+        let same = self.told.same().cloned();
         let mut question = Question::get(self.flight.job.url.clone());
         if let Some(accept) = &self.flight.job.accept {
             question = question.header(ACCEPT, accept);
@@ -259,12 +271,6 @@ impl<'a> Course<'a> {
             Sends::Same => return Err(Failure::Same),
         }
         self.pump(&mut reply).await
-    }
-
-    /// What the source has to hold against what is here: a strong tag, or a date (RFC 9110 13.1.5).
-    fn same(&self) -> Option<String> {
-        let tag = self.told.etag.as_ref().filter(|tag| tag.starts_with('"'));
-        tag.or(self.told.last_modified.as_ref()).cloned()
     }
 
     /// Whether a wrong part would be found out at the end.
@@ -297,8 +303,11 @@ impl<'a> Course<'a> {
         let wanted = self.told.bytes.unwrap_or(ROOM_STEP);
         blocking(move || Ok(stock.make_room(&key, wanted)?)).await?;
         let bytes = self.told.bytes;
+        let tag = self.told.tag(&self.flight.key);
+        let tag = tag.or_else(|| self.known_as.take());
+        let tag = tag.unwrap_or_else(|| self.flight.own_tag.clone());
         self.flight.told.send_modify(|arrival| {
-            arrival.arriving = Some(Arc::new(Arriving { file, bytes }));
+            arrival.arriving = Some(Arc::new(Arriving { file, bytes, tag }));
             arrival.trouble = None;
         });
         self.tell();
@@ -391,7 +400,10 @@ impl<'a> Course<'a> {
         }
         self.saved = sink.stored;
         let file = Arc::clone(&sink.file);
-        let (path, partial) = (self.path.with_extension("json"), self.partial(sink.stored));
+        let (path, partial) = (
+            self.path.with_extension("json"),
+            self.partial(sink.stored, None),
+        );
         self.saving = Some(spawn_blocking(move || {
             let saved = file
                 .sync_data()
@@ -402,7 +414,7 @@ impl<'a> Course<'a> {
         }));
     }
 
-    fn partial(&self, received: u64) -> Partial {
+    fn partial(&self, received: u64, tag: Option<String>) -> Partial {
         Partial {
             format: FORMAT,
             url: self.flight.job.url.clone(),
@@ -410,6 +422,7 @@ impl<'a> Course<'a> {
             last_modified: self.told.last_modified.clone(),
             bytes: self.told.bytes,
             received,
+            tag,
         }
     }
 
@@ -467,7 +480,11 @@ impl<'a> Course<'a> {
             let _ = saving.await;
         }
         let keeps = failure.is_some_and(Failure::keeps_part) && self.stored() > 0;
-        let left = keeps.then(|| self.partial(self.stored()));
+        let known_as = match &self.flight.told.borrow().arriving {
+            Some(arriving) => Some(arriving.tag.clone()),
+            None => self.known_as.take(),
+        };
+        let left = keeps.then(|| self.partial(self.stored(), known_as));
         let file = self.sink.take().map(|sink| sink.file);
         let (path, failed) = (self.path.clone(), failure.is_some());
         let cleared = blocking(move || {

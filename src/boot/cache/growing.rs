@@ -30,6 +30,8 @@ pub struct Arriving {
     pub file: Arc<File>,
     /// Its length, where the source told it.
     pub bytes: Option<u64>,
+    /// What it is called while nobody knows its digest.
+    pub tag: String,
 }
 
 /// A reader's hold on it.

@@ -119,6 +119,9 @@ pub struct Partial {
     pub bytes: Option<u64>,
     /// So many bytes are on the disk for sure.
     pub received: u64,
+    /// What clients know it by, where nobody has more of it than is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// Reads a record; the error says what is wrong with the file.

@@ -368,6 +368,53 @@ async fn a_stopped_download_is_gone_on_with_after_the_start() {
     assert!(source.asked()[1].contains("range: bytes=100000-"));
 }
 
+/// A machine that was being written to when the daemon was killed found its image called by another name afterwards,
+/// took it for another image, and its workflow failed.
+#[test_case(Some("\"one\""), true; "by its tag")]
+#[test_case(Some("\"two\""), false; "another content")]
+#[test_case(None, false; "by nothing")]
+#[tokio::test]
+async fn a_content_keeps_its_name_over_a_restart_where_its_source_knows_it(
+    tag: Option<&str>,
+    keeps: bool,
+) {
+    let house = House::new();
+    let source = Source::new(&content(300_000), [Manner::Wait(100_000)]).await;
+    house.add("x", &source.url("x"), None).await;
+    let before = house.cache.serve("x").await.unwrap().tag;
+    // As a kill leaves it: nothing was written down of the part that is here.
+    let folder = house.close().await;
+    for file in std::fs::read_dir(folder.path().join("partial")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let house = House::with(folder, 64 * MIB, false);
+    source.change(&content(300_000), tag);
+    let opened = house.cache.serve("x").await.unwrap();
+    assert_eq!(opened.first_tag == before, keeps);
+    read(opened).await.unwrap();
+    house.settle().await;
+    let later = house.cache.serve("x").await.unwrap();
+    assert_eq!(later.first_tag == before, keeps);
+}
+
+/// The daemon was upgraded: all that clients have of it is here, and is compared with what the source sends.
+#[tokio::test]
+async fn a_content_that_is_gone_on_with_keeps_its_name_over_a_stop() {
+    let house = House::new();
+    let source = Source::new(&content(300_000), [Manner::Wait(100_000), Manner::Whole]).await;
+    source.change(&content(300_000), None);
+    house.add("x", &source.url("x"), None).await;
+    let before = house.cache.serve("x").await.unwrap();
+    let Content::Growing(mut growing) = before.content else {
+        panic!("it is here already");
+    };
+    growing.beyond(0).await.unwrap();
+    let house = House::with(house.close().await, 64 * MIB, false);
+    let after = house.cache.serve("x").await.unwrap();
+    assert_eq!(after.tag, before.tag);
+    assert_eq!(read(after).await.unwrap(), content(300_000));
+}
+
 #[tokio::test]
 async fn what_is_here_stays_here_over_a_restart_and_is_served_offline() {
     let house = House::new();

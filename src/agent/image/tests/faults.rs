@@ -117,6 +117,31 @@ fn a_file_that_is_not_there_leaves_the_disk_alone() {
     assert!(error.to_string().contains("no such file"), "{error}");
 }
 
+/// A server that was killed while it fetched an image called it by another name afterwards, and the step failed.
+#[test]
+fn an_image_that_changed_on_the_way_is_begun_again() {
+    let room = Room::new();
+    let (old, new) = (image(), [image(), vec![7; 100]].concat());
+    let now = new.clone();
+    let server = Liar::start(move |request| match request.number {
+        0 => Answer::file(request, &old, "\"1\"").cut(2 << 20),
+        _ => Answer::file(request, &now, "\"2\""),
+    });
+    room.write(&Source::new(server.url())).unwrap();
+    assert!(fs::read(room.target().path).unwrap() == new);
+}
+
+#[test]
+fn an_image_that_always_changes_is_given_up() {
+    let server = Liar::start(|request| {
+        let tag = format!("\"{}\"", request.number);
+        Answer::file(request, &image(), &tag).cut(2 << 20)
+    });
+    let error = fault(&Room::new(), &Source::new(server.url())).to_string();
+    assert!(error.contains("changed while it was fetched"), "{error}");
+    assert_eq!(server.asked().len(), 6);
+}
+
 #[test]
 fn a_disk_that_is_not_there_is_named() {
     let server = Liar::honest(image());

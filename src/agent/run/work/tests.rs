@@ -11,7 +11,8 @@ use crate::model::action::{Poweroff, Reboot, Wait};
 struct Notebook {
     heard: Mutex<Vec<String>>,
     enough_after: Option<usize>,
-    enough_progress: bool,
+    /// Reports of progress that it wants to hear.
+    enough_progress: Option<usize>,
 }
 
 impl Notebook {
@@ -37,8 +38,12 @@ impl Teller for Notebook {
 
     fn mention(&self, report: &Report) -> Option<Heard> {
         self.write(report);
+        let heard = self.heard.lock().unwrap();
+        let told = heard.iter().filter(|line| line.ends_with("progress"));
         Some(Heard {
-            go_on: !self.enough_progress,
+            go_on: self
+                .enough_progress
+                .is_none_or(|enough| told.count() < enough),
             why: "cancelled".into(),
         })
     }
@@ -159,7 +164,7 @@ fn a_workflow_that_is_not_wanted_any_more_stops_before_its_next_step() {
 #[test]
 fn a_running_step_stops_when_the_server_says_so() {
     let server = Notebook {
-        enough_progress: true,
+        enough_progress: Some(1),
         ..Notebook::default()
     };
     let act = acting(|_, control| {
@@ -176,4 +181,19 @@ fn a_running_step_stops_when_the_server_says_so() {
     let (outcome, heard) = run(vec![slow], &server, &act);
     assert_eq!(outcome, Outcome::Stopped("cancelled".into()));
     assert_eq!(heard.last().unwrap(), "0 progress");
+}
+
+/// A step that is quiet said how far it is once, and then nothing by whose answer it could have been cancelled.
+#[test]
+fn a_quiet_step_stops_when_the_server_says_so() {
+    let server = Notebook {
+        enough_progress: Some(2),
+        ..Notebook::default()
+    };
+    let mut quiet = step(wait(0), false);
+    quiet.timeout_seconds = 60;
+    let act = acting(|_, control| control.wait(3600));
+    let (outcome, heard) = run(vec![quiet], &server, &act);
+    assert_eq!(outcome, Outcome::Stopped("cancelled".into()));
+    assert_eq!(heard, ["0 started", "0 progress", "0 progress"]);
 }

@@ -6,6 +6,7 @@ use hyper::header::{
 };
 
 use super::super::failure::Failure;
+use super::super::short_sum;
 use super::super::upstream::Reply;
 
 /// The content as the source describes it.
@@ -15,6 +16,26 @@ pub struct Told {
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub media: Option<String>,
+}
+
+impl Told {
+    /// What the source has to hold against what is here: a strong tag, or a date (RFC 9110 13.1.5).
+    pub fn same(&self) -> Option<&String> {
+        let tag = self.etag.as_ref().filter(|tag| tag.starts_with('"'));
+        tag.or(self.last_modified.as_ref())
+    }
+
+    /// A tag for the content while its digest is not known, the same for the same `place` and content over a restart of
+    /// ours: a client that was cut by that goes on. None where the source tells nothing by which a content is known again.
+    pub fn tag(&self, place: &str) -> Option<String> {
+        let same = self.same()?;
+        let length = self
+            .bytes
+            .map(|bytes| bytes.to_string())
+            .unwrap_or_default();
+        let name = short_sum(&[place, same, &length].join("\n"), 16);
+        Some(format!("\"arriving-{name}\""))
+    }
 }
 
 /// What is sent now.
