@@ -65,6 +65,8 @@ impl Lab {
         command.arg("--socket").arg(&socket);
         command.env("DRAGONFLY_INSTALLED", "true");
         command.env("DRAGONFLY_NET_LINKS", "eth0");
+        // A proxy of the machine that the lab is on is not in the lab.
+        command.env("no_proxy", "*");
         command.env("DRAGONFLY_BOOT_LOADERS", self.tools().file("usr/lib/ipxe")?);
         command.env("DRAGONFLY_BOOT_AGENT", folder.join("no-environment"));
         change(&mut command);
