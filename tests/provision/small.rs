@@ -20,6 +20,7 @@ use crate::site::Site;
 pub const MIB: u64 = 1 << 20;
 /// The last part of the source's address on the lab's network.
 const SOURCE: u8 = 60;
+pub const HOST: &str = "source";
 /// What is sent at once, so that a rate is even and a cut is where it should be.
 const PIECE: usize = 64 * 1024;
 const LOOKS: Duration = Duration::from_millis(10);
@@ -28,13 +29,15 @@ const LOOKS: Duration = Duration::from_millis(10);
 /// begins with them counts as blank.
 pub fn noise(bytes: u64, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = (0..bytes.div_ceil(8)).flat_map(|_| {
+    let mut noise = vec![0; usize::try_from(bytes).unwrap()];
+    for piece in noise.chunks_mut(8) {
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;
-        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes()
-    });
-    words.take(usize::try_from(bytes).unwrap()).collect()
+        let word = state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes();
+        piece.copy_from_slice(&word[..piece.len()]);
+    }
+    noise
 }
 
 /// The same as a file: a raw image.
@@ -84,8 +87,15 @@ pub fn put_disk(lab: &Lab, vm: &str, gib: u32, at: u64, bytes: &[u8]) {
 
 /// SHA-256 of a whole file.
 pub fn sum(path: &Path) -> String {
-    let mut sum = Sha256::new();
-    io::copy(&mut File::open(path).unwrap(), &mut sum).unwrap();
+    let (mut sum, mut file) = (Sha256::new(), File::open(path).unwrap());
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut block).unwrap();
+        if read == 0 {
+            break;
+        }
+        sum.update(&block[..read]);
+    }
     sum.finalize()
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -150,8 +160,11 @@ struct Shared {
 impl Upstream {
     pub fn start(lab: &Lab, bytes: Vec<u8>, behaviour: Behaviour) -> Upstream {
         let at = net::address(SOURCE);
-        let host = lab.add_host("source", Some(at)).unwrap();
-        let address = SocketAddr::from((at, 80));
+        let host = match lab.host(HOST) {
+            Ok(host) => host,
+            Err(_) => lab.add_host(HOST, Some(at)).unwrap(),
+        };
+        let address = SocketAddr::from((at, 0));
         // A socket stays in the namespace that it was opened in, and so does what it accepts.
         let listener = host
             .netns
@@ -159,6 +172,7 @@ impl Upstream {
             .unwrap()
             .unwrap();
         listener.set_nonblocking(true).unwrap();
+        let at = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             bytes,
             cuts: AtomicU64::new(behaviour.cuts.unwrap_or(u64::MAX)),
