@@ -76,13 +76,14 @@ fn whose(view: &View, inventory: &Inventory) -> Result<Whose, Refusal> {
     })
 }
 
-/// The hash and a UUID with the card beside it are believed; a UUID alone, or a card beside another UUID, is held against
+/// A hash with a card in it and a UUID with the card beside it are believed; a UUID alone, or a card beside another UUID, is held against
 /// the parts.
 fn is_another(known: &Machine, by: &Anchor, evidence: &Evidence, hardware: &Hardware) -> bool {
     let doubtful = match by {
         Anchor::SmbiosUuid(_) => true,
         Anchor::Mac(_) => known.identity.is_other(evidence.smbios_uuid),
-        Anchor::Hash(_) | Anchor::Name(_) => false,
+        Anchor::Hash(_) => !evidence.hashes_cards(),
+        Anchor::Name(_) => false,
     };
     doubtful && known.hardware.shares_parts(hardware) == Some(false)
 }
