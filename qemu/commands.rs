@@ -212,6 +212,8 @@ fn switch_on(boot: &Boot, told: &Told, stop: &Stop) -> Result<ExitCode, Failure>
             boot.disks.clone()
         },
         mac: boot.mac.clone(),
+        uuid: None,
+        serials: None,
     };
     let clock = Stopwatch::start();
     let vm = lab.boot(&spec)?;

@@ -16,6 +16,7 @@ pub mod init;
 pub mod inventory;
 pub mod log;
 pub mod network;
+pub mod oom;
 mod run;
 pub mod sys;
 
@@ -32,7 +33,7 @@ pub fn main() -> ExitCode {
         Some("home") => home::run(),
         // The kernel hands its init whatever words it does not know.
         _ if std::process::id() == 1 => init::run(),
-        Some("boot") => run::boot(),
+        Some("boot") => run::boot(words.get(1).cloned()),
         Some("in") => actions::chroot::enter(&words[1..]),
         _ => {
             say(

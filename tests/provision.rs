@@ -79,6 +79,7 @@ fn address(machine: &Value) -> Ipv4Addr {
 /// The installed system is told to boot the network once, and becomes another.
 fn again(site: &Site, vm: &Vm, at: Ipv4Addr, clock: &Stopwatch) {
     let before = site.wait_ssh(at, "cat /etc/ssh/ssh_host_ed25519_key.pub");
+    let known = site.machine(&vm.mac);
     site.cli(&["machine", "set", &vm.mac, "hostname=web02"]);
     site.cli(&["machine", "apply", &vm.mac]);
     site.cli(&["reimage", &vm.mac, "--os", TEMPLATE, "--yes"]);
@@ -90,6 +91,8 @@ fn again(site: &Site, vm: &Vm, at: Ipv4Addr, clock: &Stopwatch) {
         clock.elapsed().as_secs_f64()
     );
 
+    assert_eq!(machine["id"], known["id"], "it is another record");
+    assert_eq!(machine["memorable_name"], known["memorable_name"]);
     let said = site.wait_ssh(
         address(&machine),
         "hostname; cat /etc/ssh/ssh_host_ed25519_key.pub",

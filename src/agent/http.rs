@@ -32,7 +32,8 @@ pub enum HttpError {
     Refused {
         url: Url,
         status: u16,
-        reason: &'static str,
+        /// With what stands before it.
+        reason: String,
     },
     #[error("{url} leads on and on: {MAX_REDIRECTS} redirections, and no file")]
     Redirects { url: Url },

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::client::identity::Identity;
 use super::clock::{self, Backoff};
+use super::oom;
 
 /// Where the boot environment has its programs.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,9 +40,19 @@ pub fn run() -> ! {
     let _ = signals.thread_block();
     let key = await_key();
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
+    let mut before = None;
     loop {
-        match start(&key) {
-            Ok(agent) => tell(&keep(&agent, &signals)),
+        let mut memory = oom::Watch::begin();
+        match start(&key, before.as_deref()) {
+            Ok(agent) => {
+                let how = keep(&agent, &signals);
+                // What it had started would go on writing beside the next one's.
+                let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+                let why = memory.told().map(|told| format!(": {told}"));
+                let how = format!("{how}{}", why.unwrap_or_default());
+                tell(&format!("{how}; it is started again"));
+                before = Some(how);
+            }
             Err(error) => tell(&format!("the agent cannot be started: {error}")),
         }
         clock::pause(backoff.pause());
@@ -59,10 +70,12 @@ fn await_key() -> Vec<u8> {
     }
 }
 
-fn start(key: &[u8]) -> io::Result<Child> {
+/// The next one is told how the one `before` it ended, and tells the server.
+fn start(key: &[u8], before: Option<&str>) -> io::Result<Child> {
     let mut agent = Command::new("/proc/self/exe")
         .arg0("dragonfly-agent")
         .arg("boot")
+        .args(before)
         .env("PATH", PATH)
         .env("HOME", "/")
         .env("LANG", "C.UTF-8")
@@ -81,10 +94,10 @@ fn keep(agent: &Child, signals: &SigSet) -> String {
             match status {
                 WaitStatus::StillAlive => break,
                 WaitStatus::Exited(pid, code) if is(pid, agent) => {
-                    return format!("the agent ended with {code} and is started again");
+                    return format!("the agent ended with {code}");
                 }
                 WaitStatus::Signaled(pid, signal, _) if is(pid, agent) => {
-                    return format!("the agent was ended by {signal} and is started again");
+                    return format!("the agent was ended by {signal}");
                 }
                 _ => {}
             }

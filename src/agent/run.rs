@@ -42,10 +42,13 @@ struct Agent {
     mac: MacAddr,
     address: IpAddr,
     server: SocketAddr,
+    /// How the agent before it ended, until that is told.
+    before: Option<String>,
 }
 
 /// Runs until the machine restarts. The key comes by standard input, from the init.
-pub fn boot() -> ExitCode {
+/// `before` says how the agent before this one ended, in the same boot.
+pub fn boot(before: Option<String>) -> ExitCode {
     let (console, log, places) = (Console::default(), Log::default(), Places::real());
     let line = std::fs::read_to_string(places.proc.join("cmdline")).unwrap_or_default();
     let told = Cmdline::parse(&line);
@@ -58,7 +61,7 @@ pub fn boot() -> ExitCode {
     let mut key = Vec::new();
     let _ = std::io::stdin().take(4096).read_to_end(&mut key);
     match Identity::of(key) {
-        Ok(identity) => live(&told, identity, &places, &console, &log),
+        Ok(identity) => live(&told, identity, before, &places, &console, &log),
         Err(error) => {
             log.say(format!("the key of this session cannot be read: {error}"));
             ExitCode::FAILURE
@@ -66,7 +69,17 @@ pub fn boot() -> ExitCode {
     }
 }
 
-fn live(told: &Cmdline, identity: Identity, places: &Places, console: &Console, log: &Log) -> ! {
+fn live(
+    told: &Cmdline,
+    identity: Identity,
+    mut before: Option<String>,
+    places: &Places,
+    console: &Console,
+    log: &Log,
+) -> ! {
+    if let Some(before) = &before {
+        log.say(format!("{before}; this one takes its place"));
+    }
     for word in &told.wrong {
         log.say(format!(
             "{word} on the kernel's command line cannot be read"
@@ -113,6 +126,7 @@ fn live(told: &Cmdline, identity: Identity, places: &Places, console: &Console, 
                     mac,
                     address,
                     server,
+                    before: before.take(),
                 };
                 agent.serve()
             }
@@ -167,7 +181,7 @@ impl Agent {
     }
 
     /// Tells what is in the machine, as it is now.
-    fn check_in(&self) -> Result<Order, CallError> {
+    fn check_in(&mut self) -> Result<Order, CallError> {
         show(&self.console, "looking", "reading what is in this machine");
         let hardware = inventory::hardware(&self.places);
         for disk in &hardware.disks {
@@ -188,13 +202,17 @@ impl Agent {
             evidence: inventory::evidence(&self.places, self.mac),
             hardware,
             address: Some(self.address),
+            before: self.before.clone(),
         };
         show(&self.console, "checking in", "");
-        self.session
-            .insist(words::CHECK_IN, &question, Duration::ZERO)
+        let heard = self
+            .session
+            .insist(words::CHECK_IN, &question, Duration::ZERO)?;
+        self.before = None;
+        Ok(heard)
     }
 
-    fn obey(&self, order: Order) -> Result<Order, CallError> {
+    fn obey(&mut self, order: Order) -> Result<Order, CallError> {
         match order {
             Order::Wait { name, why } => {
                 self.console.update(|status| {
@@ -226,7 +244,7 @@ impl Agent {
     }
 
     /// The next order; a machine that changed meanwhile is told first.
-    fn ask(&self) -> Result<Order, CallError> {
+    fn ask(&mut self) -> Result<Order, CallError> {
         let before = inventory::disks::names(&self.places);
         let asked = clock::now();
         let question = AskOrder { wait_seconds: WAIT };
@@ -242,7 +260,7 @@ impl Agent {
         order
     }
 
-    fn execute(&self, work: &Work) -> Result<Order, CallError> {
+    fn execute(&mut self, work: &Work) -> Result<Order, CallError> {
         self.log.say(format!(
             "workflow {} with {}, attempt {}",
             work.workflow, work.template, work.attempt
@@ -279,7 +297,7 @@ impl Agent {
     }
 
     /// The machine goes; what comes back is only what did not work.
-    fn leave(&self, how: Leave) -> Result<Order, CallError> {
+    fn leave(&mut self, how: Leave) -> Result<Order, CallError> {
         self.session.flush_log();
         let error = match how {
             Leave::Restart => init::restart(),

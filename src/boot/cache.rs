@@ -138,12 +138,26 @@ pub enum Missing {
     Offline(String),
     #[error("{0} cannot be fetched: {1}")]
     Failed(String, String),
+    /// It came, or did not, in a way that asking again does not mend.
+    #[error("{0} cannot be had: {1}")]
+    Wrong(String, String),
     #[error("{0} is being fetched, and its source tells no length: try again in a moment")]
     Unsized(String),
     #[error("{0} is being fetched, and its source has not answered yet: try again in a moment")]
     Slow(String),
     #[error("{0} cannot be read: {1}")]
     Unreadable(String, String),
+}
+
+impl Missing {
+    fn of(name: &str, failure: &Failure) -> Self {
+        let (name, why) = (name.to_owned(), failure.to_string());
+        if failure.is_final() {
+            Self::Wrong(name, why)
+        } else {
+            Self::Failed(name, why)
+        }
+    }
 }
 
 impl Cache {
@@ -191,10 +205,10 @@ impl Cache {
         let job = job.or_else(|| job_of(&shown.record));
         let Some(job) = job else {
             let why = "a person brought it, and it is lost: bring it again".to_owned();
-            return Err(Missing::Failed(name.to_owned(), why));
+            return Err(Missing::Wrong(name.to_owned(), why));
         };
         if let Some(failure) = self.fell_lately(&flight_key(&job)) {
-            return Err(Missing::Failed(name.to_owned(), failure.to_string()));
+            return Err(Missing::of(name, &failure));
         }
         let flight = self.fetch(key.clone(), job).map_err(|why| why.told(name))?;
         self.arriving(&flight, &shown.record, name).await
@@ -225,7 +239,7 @@ impl Cache {
             });
         };
         if let Some(Err(failure)) = &arrival.end {
-            return Err(Missing::Failed(name.to_owned(), failure.to_string()));
+            return Err(Missing::of(name, failure));
         }
         let Some(arriving) = arrival.arriving else {
             return Err(Missing::Slow(name.to_owned()));

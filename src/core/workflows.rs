@@ -148,7 +148,9 @@ fn follow(
                     failed_at: now,
                 },
             );
-            if at_work {
+            // One that could not be begun, too: whoever looks at a machine without a system is to see why.
+            let without = matches!(kind, StateKind::Discovered | StateKind::Ready);
+            if at_work || (to == State::Failed && without) {
                 let to = Machines::Error { message: error };
                 move_machine(plan, machine, to, Cause::Failure)?;
             }

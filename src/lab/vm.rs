@@ -136,6 +136,10 @@ pub struct VmSpec {
     pub disks: Vec<Disk>,
     /// Six bytes with colons; without it, one made from the lab's and the machine's names.
     pub mac: Option<String>,
+    /// What its board says in SMBIOS; without it, one made likewise.
+    pub uuid: Option<uuid::Uuid>,
+    /// What the serial numbers of its disks begin with, a number behind it; without it `disk`, as in every machine.
+    pub serials: Option<String>,
 }
 
 impl VmSpec {
@@ -151,6 +155,8 @@ impl VmSpec {
                 format: DiskFormat::Qcow2,
             }],
             mac: None,
+            uuid: None,
+            serials: None,
         }
     }
 }
@@ -209,7 +215,7 @@ impl Vm {
             dir: &dir,
             tap: &tap,
             mac: &mac,
-            uuid: uuid_of(lab.name(), &spec.name),
+            uuid: spec.uuid.unwrap_or_else(|| uuid_of(lab.name(), &spec.name)),
         };
         machine.prepare(&lab.tools)?;
         let command: Command = machine.command(&lab.tools)?;

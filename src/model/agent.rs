@@ -77,6 +77,9 @@ pub struct CheckIn {
     /// Its own address, as it got it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// How the agent before it ended, in the same boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// Asks for something to do; the answer may be held back for so many seconds.

@@ -238,6 +238,8 @@ pub struct BootRequest<'a> {
     pub agent: bool,
     /// How often one that is unknown was sent the agent and never checked in.
     pub tries: u8,
+    /// Whether the board that asks says another UUID than the record has: its card may have come from that machine.
+    pub other_board: bool,
 }
 
 /// What is booted.
@@ -283,6 +285,10 @@ pub const NO_LOADER: &str = "there is nothing to boot for it";
 /// Why a machine goes to its disk although a workflow waits for it.
 pub const NO_AGENT: &str = "its workflow waits: there is no boot environment for it on this server";
 
+/// Why a machine goes to its disk although its installer waits.
+pub const OTHER_BOARD: &str =
+    "its board is another than that of the machine that is to be installed";
+
 /// The only place that says what a machine boots. DHCP, TFTP, HTTP and iPXE all ask it.
 ///
 /// A person's order comes before a workflow, a workflow before the silence of a network, and a lock before all of them.
@@ -299,7 +305,11 @@ pub fn decide(request: &BootRequest<'_>) -> Decision {
         _ if request.work == Wants::Agent && !locked && request.agent => {
             decision(Boot::Agent, "a workflow is to be carried out on it")
         }
-        _ if request.work == Wants::Installer && !locked => decision(
+        _ if request.other_board && may_look => decision(
+            Boot::Agent,
+            "its board is another than the record of its card has, and is looked into",
+        ),
+        _ if request.work == Wants::Installer && !locked && !request.other_board => decision(
             Boot::Installer,
             "its system's own installer is to be started",
         ),
@@ -335,6 +345,7 @@ fn idle(request: &BootRequest<'_>, ordered: bool, locked: bool) -> Decision {
         return decision(Boot::Silence, STAYS_SILENT);
     }
     let why = match (request.work, ordered, locked) {
+        (Wants::Installer, _, false) => OTHER_BOARD,
         (_, true, true) => "it is locked, so the boot that a person asked for has to wait",
         (Wants::Agent | Wants::Installer, _, true) => "it is locked, so its workflow has to wait",
         (Wants::Agent, _, false) => NO_AGENT,
@@ -388,6 +399,7 @@ mod tests {
             work: Wants::Nothing,
             agent: false,
             tries: 0,
+            other_board: false,
         });
         assert!(!decision.why.is_empty());
         assert_eq!(decision.wants_netboot(), decision.boot != Boot::Silence);
@@ -402,6 +414,8 @@ mod tests {
     #[test_case(|request| (request.work, request.idle) = (Wants::Agent, Idle::Silence) => Boot::Agent; "a workflow where idle ones get silence")]
     #[test_case(|request| (request.work, request.agent) = (Wants::Installer, false) => Boot::Installer; "an installer, which needs no environment")]
     #[test_case(|request| request.work = Wants::Disk => Boot::Local; "a system that was written")]
+    #[test_case(|request| (request.other_board, request.work) = (true, Wants::Installer) => Boot::Agent; "another board is looked into before it is installed")]
+    #[test_case(|request| (request.other_board, request.work, request.agent) = (true, Wants::Installer, false) => Boot::Local; "another board, and nobody could look")]
     #[test_case(|request| request.machine = None => Boot::Agent; "new")]
     #[test_case(|request| (request.machine, request.tries) = (None, MAX_TRIES) => Boot::Local; "new, and it never came")]
     #[test_case(|request| (request.machine, request.admit) = (None, Admit::Approve) => Boot::Wait; "new, to be approved")]
@@ -415,6 +429,7 @@ mod tests {
             work: Wants::Nothing,
             agent: true,
             tries: 0,
+            other_board: false,
         };
         change(&mut request);
         decide(&request).boot
@@ -438,6 +453,7 @@ mod tests {
             work: if work { Wants::Agent } else { Wants::Nothing },
             agent: true,
             tries: 0,
+            other_board: false,
         });
         assert!(decision.wants_netboot());
         decision.boot

@@ -150,6 +150,15 @@ impl Identity {
         self.rehash();
     }
 
+    /// Whether this UUID is of another board: both have one, and it is not the same, in neither order of bytes.
+    pub fn is_other(&self, uuid: Option<Uuid>) -> bool {
+        let ours = self.smbios_uuid.and_then(usable_uuid);
+        match (ours, uuid.and_then(usable_uuid)) {
+            (Some(ours), Some(theirs)) => ours != theirs && evidence::swapped(theirs) != ours,
+            _ => false,
+        }
+    }
+
     /// Gives up the cards in `macs` and, when asked, the UUID. The primary card stays.
     pub fn give_up(&mut self, macs: &BTreeSet<MacAddr>, uuid: bool) {
         let primary = self.primary_mac;
@@ -171,6 +180,9 @@ impl Identity {
                 if other.unanchored.contains(mac) {
                     self.unanchored.insert(*mac);
                 }
+            } else if !other.unanchored.contains(mac) {
+                // The other may be found by it, so it sits in this machine after all.
+                self.unanchored.remove(mac);
             }
         }
         self.smbios_uuid = self.smbios_uuid.and_then(usable_uuid).or(other.smbios_uuid);

@@ -166,6 +166,25 @@ impl Hardware {
             .peekable();
         own.peek().is_some() && own.all(|disk| disk.contents.as_deref() == Some(&[]))
     }
+
+    /// Why it is not blank, in a person's words; none of one that is.
+    pub fn holds(&self) -> Option<String> {
+        if self.is_blank() {
+            return None;
+        }
+        let own = self.disks.iter().filter(|disk| !disk.booted_from);
+        let told = own.filter_map(|disk| match disk.contents.as_deref() {
+            Some([]) => None,
+            Some(kinds) => Some(format!("{} holds {}", disk.device, kinds.join(", "))),
+            None => Some(format!("{} could not be read", disk.device)),
+        });
+        let told: Vec<String> = told.collect();
+        Some(if told.is_empty() {
+            "it has no disk".to_owned()
+        } else {
+            told.join("; ")
+        })
+    }
 }
 
 /// A graphics card.

@@ -163,6 +163,12 @@ pub const TRANSITIONS: &[Transition] = {
             Provisioning,
             "its disk will be written",
         ),
+        arrow(
+            Discovered,
+            Failure,
+            Error,
+            "something failed before its disk was touched",
+        ),
         arrow(Discovered, Person, Ready, "it can be installed now"),
         arrow(
             Discovered,
@@ -177,6 +183,12 @@ pub const TRANSITIONS: &[Transition] = {
             "no system is chosen for it any more",
         ),
         arrow(Ready, Workflow, Provisioning, "its disk will be written"),
+        arrow(
+            Ready,
+            Failure,
+            Error,
+            "something failed before its disk was touched",
+        ),
         arrow(
             Ready,
             Person,

@@ -49,6 +49,9 @@ pub trait Orders: Send + Sync {
         from: IpAddr,
     ) -> BoxFuture<'a, Result<HomeOrder, Refused>>;
 
+    /// The agent that was at work on this machine ended, and another has taken its place.
+    fn lost<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()>;
+
     /// The workflow of this machine does not go on.
     fn halt<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()>;
 }

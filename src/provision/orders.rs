@@ -90,7 +90,8 @@ impl WorkOrders {
         let prepared = match recipe.prepare() {
             Ok(prepared) => prepared,
             Err(why) => {
-                self.end(workflow.id, &why).await;
+                let input = Input::Halt { why: why.clone() };
+                self.note(workflow.id, input).await;
                 return wait(machine, why);
             }
         };
@@ -114,13 +115,19 @@ impl WorkOrders {
         }
     }
 
-    async fn end(&self, workflow: WorkflowId, why: &str) {
-        let input = Input::Halt { why: why.into() };
+    /// Tells the workflow that is at work on this machine.
+    async fn tell(&self, machine: MachineId, input: Input) {
+        if let Ok(Some((workflow, _))) = self.core.active_workflow(machine) {
+            self.note(workflow.id, input).await;
+        }
+    }
+
+    async fn note(&self, workflow: WorkflowId, input: Input) {
         let actor = Actor::system("provision");
-        match self.core.advance(actor, workflow, input).await {
+        match self.core.advance(actor, workflow, input.clone()).await {
             // It was over already.
             Ok(_) | Err(Refusal::Conflict { .. }) => {}
-            Err(error) => tracing::error!(%workflow, why, %error, "workflow not ended"),
+            Err(error) => tracing::error!(%workflow, ?input, %error, "workflow not told"),
         }
     }
 
@@ -130,9 +137,9 @@ impl WorkOrders {
             return wait(machine, message.clone());
         }
         if !machine.hardware.is_blank() {
-            return Order::LocalBoot {
-                why: "nothing is to be done for it".into(),
-            };
+            let why = self.spared(machine);
+            let why = why.unwrap_or_else(|| "nothing is to be done for it".into());
+            return Order::LocalBoot { why };
         }
         match self.fly(machine).await {
             Ok(true) => wait(machine, "it is blank, and gets the default system"),
@@ -142,6 +149,16 @@ impl WorkOrders {
             ),
             Err(why) => wait(machine, why.to_string()),
         }
+    }
+
+    /// Why Flight does nothing to a machine that nothing was ever done to.
+    fn spared(&self, machine: &Machine) -> Option<String> {
+        let untouched = machine.status.last_workflow_result.is_none();
+        let flight = self.core.mode().is_ok_and(|mode| mode == Mode::Flight);
+        let holds = machine.hardware.holds().filter(|_| untouched && flight)?;
+        Some(format!(
+            "Flight leaves it alone, {holds}: dragonfly reimage says what it becomes"
+        ))
     }
 
     /// Flight: a blank machine gets its own system, or everybody's, once and without being asked.
@@ -283,13 +300,14 @@ impl Orders for WorkOrders {
         self.called(report, from).boxed()
     }
 
+    fn lost<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()> {
+        let input = Input::AgentLost { why: why.into() };
+        self.tell(machine, input).boxed()
+    }
+
     fn halt<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()> {
-        async move {
-            if let Ok(Some((workflow, _))) = self.core.active_workflow(machine) {
-                self.end(workflow.id, why).await;
-            }
-        }
-        .boxed()
+        let input = Input::Halt { why: why.into() };
+        self.tell(machine, input).boxed()
     }
 }
 

@@ -202,9 +202,12 @@ impl<'a> Chooser<'a> {
             return Ok((pinned.clone(), name.clone()));
         }
         let known = self.chosen.iter().find(|known| known.rule == *rule);
+        let again = known.map_or(rule, |known| &known.pinned);
+        let disk = choose(again, self.disks).map_err(|error| match known {
+            Some(known) => format!("its disk is gone, {}: {error}", known.name),
+            None => error.to_string(),
+        })?;
         let known = known.map(|known| known.pinned.clone());
-        let again = known.as_ref().unwrap_or(rule);
-        let disk = choose(again, self.disks).map_err(|error| error.to_string())?;
         let pinned = known.unwrap_or_else(|| {
             let pinned = DiskRule::pin(disk);
             self.chosen.push(ChosenDisk {

@@ -293,6 +293,7 @@ impl Appliance {
             work: dragonfly::model::workflow::Wants::Nothing,
             agent: false,
             tries: 0,
+            other_board: false,
         });
         let waits = matches!(decision.boot, Boot::Wait);
         self.say(
@@ -459,6 +460,7 @@ fn answer(
         work: dragonfly::model::workflow::Wants::Nothing,
         agent: false,
         tries: 0,
+        other_board: false,
     });
     let file = match client.platform() {
         Some(Platform::Bios) => Some("undionly.kpxe"),

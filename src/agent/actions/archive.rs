@@ -33,7 +33,7 @@ pub(super) fn write(
             ControlFlow::Continue(())
         }
     });
-    let unpacked = unpacked.map_err(|error| ActionError::Other(error.to_string()))?;
+    let unpacked = unpacked?;
     mounted.close()?;
     let checked = if unpacked.checked {
         ", its checksum right"

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use super::{ActionError, Control};
 use crate::agent::clock;
 use crate::agent::log::Log;
+use crate::agent::oom;
 
 const PAUSE: Duration = Duration::from_millis(20);
 /// As many last lines go into an error.
@@ -35,6 +36,7 @@ pub(super) fn run(mut command: Command, log: &Log, control: &Control) -> Result<
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    let mut memory = oom::Watch::begin();
     let mut child = command
         .spawn()
         .map_err(|error| failed(format!("it cannot be started: {error}"), String::new()))?;
@@ -64,7 +66,12 @@ pub(super) fn run(mut command: Command, log: &Log, control: &Control) -> Result<
         .iter()
         .cloned()
         .collect();
-    Err(failed(status.to_string(), lines.join(" / ")))
+    // It may be one that it started which was ended.
+    let how = match memory.told() {
+        Some(told) => format!("{status}; {told}"),
+        None => status.to_string(),
+    };
+    Err(failed(how, lines.join(" / ")))
 }
 
 /// A program by its name, in the boot environment.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use crate::agent::image::ImageError;
 use crate::model::disk::DiskError;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,15 @@ pub enum ActionError {
     Panicked,
     #[error("{0}")]
     Other(String),
+}
+
+impl From<ImageError> for ActionError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Cancelled { waiting: None } => Self::Stopped,
+            other => Self::Other(other.to_string()),
+        }
+    }
 }
 
 impl ActionError {

@@ -39,7 +39,7 @@ pub(super) fn write(
             ControlFlow::Continue(())
         }
     });
-    let written = written.map_err(|error| ActionError::Other(error.to_string()))?;
+    let written = written?;
     let file = File::open(&path).map_err(ActionError::at(&path))?;
     wipe::reread(context, &file);
     let checked = if written.checked {

@@ -10,6 +10,8 @@ use super::{HttpError, MAX_REDIRECTS, Url, Watch};
 /// Waited before the first new try; each later one waits twice as long, up to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LAST_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of what a server says when it sends no file.
+const MOST_WORDS: usize = 1024;
 
 /// What tells a file from another under the same URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,8 +186,9 @@ impl<'a> Fetch<'a> {
             fields.push_str("\r\n");
         }
         let head = self.answer(&fields)?;
+        let url = self.url.clone();
         let changed = |what| HttpError::Changed {
-            url: self.url.clone(),
+            url: url.clone(),
             what,
         };
         if matches!(head.status, 412 | 416) {
@@ -246,7 +249,7 @@ impl<'a> Fetch<'a> {
             }
             match self.ask(fields) {
                 Ok(head) if matches!(head.status, 408 | 425 | 429 | 500..=599) => {
-                    let what = format!("the server answers {}", head.status);
+                    let what = format!("the server answers {}{}", head.status, self.words(&head));
                     self.pause(&io::Error::other(what))?;
                 }
                 Ok(head) => return Ok(head),
@@ -291,18 +294,51 @@ impl<'a> Fetch<'a> {
         self.wait = FIRST_WAIT;
     }
 
-    fn accept(&self, head: &Head) -> Result<(), HttpError> {
-        let reason = match head.status {
+    fn accept(&mut self, head: &Head) -> Result<(), HttpError> {
+        let meaning = match head.status {
             200 | 206 => return Ok(()),
             401 | 403 => ": the server does not give it to this machine",
             404 | 410 => ": there is no such file",
             _ => "",
+        };
+        let words = self.words(head);
+        let reason = if words.is_empty() {
+            meaning.to_owned()
+        } else {
+            words
         };
         Err(HttpError::Refused {
             url: self.url.clone(),
             status: head.status,
             reason,
         })
+    }
+
+    /// Why there is no file, as the server says it: `: ` and the first line of its text. Nothing of a page, or where
+    /// there is none.
+    fn words(&mut self, head: &Head) -> String {
+        let (Some(connection), Some(length)) = (&mut self.connection, head.body()) else {
+            return String::new();
+        };
+        let mut text = vec![
+            0;
+            usize::try_from(length)
+                .unwrap_or(MOST_WORDS)
+                .min(MOST_WORDS)
+        ];
+        let mut filled = 0;
+        while filled < text.len() {
+            match connection.read(&mut text[filled..], self.watch) {
+                Ok(read) if read > 0 => filled += read,
+                _ => break,
+            }
+        }
+        let text = String::from_utf8_lossy(&text[..filled]);
+        let line = text.lines().next().unwrap_or_default().trim();
+        if line.is_empty() || line.starts_with('<') {
+            return String::new();
+        }
+        format!(": {}", line.escape_debug())
     }
 
     fn nonsense(&self, what: String) -> HttpError {

@@ -140,6 +140,22 @@ fn what_is_not_there_is_not_asked_for_again(status: u16, why: &str) {
     assert_eq!(server.asked().len(), 1);
 }
 
+#[test_case("x cannot be had: the checksum is wrong\nmore", ": x cannot be had: the checksum is wrong"; "its first line")]
+#[test_case("<html>Gateway</html>", ""; "but no page")]
+#[test_case("\u{1b}[2J", ": \\u{1b}[2J"; "harmless to a screen")]
+fn what_the_server_says_of_it_is_told(body: &'static str, told: &str) {
+    let server = Liar::start(move |_| Answer {
+        status: 424,
+        fields: vec![format!("Content-Length: {}", body.len())],
+        body: body.into(),
+        cut: None,
+    });
+    let error = fetch(server.url(), &Impatient::new(10)).unwrap_err();
+    let whole = format!("{} was answered with 424{told}", server.url());
+    assert_eq!(error.to_string(), whole);
+    assert_eq!(server.asked().len(), 1);
+}
+
 #[test]
 fn a_server_that_is_busy_is_asked_again_and_the_trouble_told() {
     let server = Liar::start(|request| match request.number {

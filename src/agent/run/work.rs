@@ -254,6 +254,10 @@ fn wind_up(control: &Control, told: &Receiver<Result<String, String>>, ended: En
         (Err(RecvTimeoutError::Timeout), Ended::Badly(why) | Ended::Unwanted(why)) => {
             Ended::Never(format!("{why}, and it does not stop"))
         }
+        // What it waited for all the time is the cause.
+        (Ok(Err(error)), Ended::Badly(why)) if error != ActionError::Stopped.to_string() => {
+            Ended::Badly(format!("{why}: {error}"))
+        }
         (_, ended) => ended,
     }
 }

@@ -60,6 +60,14 @@ impl Failure {
         }
     }
 
+    /// Whether the source itself has to change, or what is told of it, before the same question is answered.
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Checksum { .. } | Self::Pinned { .. } | Self::Packed(_) | Self::Status(400..=499)
+        ) && !self.passes()
+    }
+
     /// Whether what has come so far is of use later.
     pub const fn keeps_part(&self) -> bool {
         self.passes()

@@ -292,6 +292,6 @@ async fn fetch(
 fn failed(name: &str, why: &Failure) -> Missing {
     match why {
         Failure::Status(404) => Missing::Absent(name.to_owned()),
-        why => Missing::Failed(name.to_owned(), why.to_string()),
+        why => Missing::of(name, why),
     }
 }

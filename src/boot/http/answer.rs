@@ -22,6 +22,7 @@ pub enum Status {
     MethodNotAllowed,
     ContentTooLarge,
     RangeNotSatisfiable,
+    FailedDependency,
     HeadTooLarge,
     Broken,
     BadGateway,
@@ -29,7 +30,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// RFC 9110 15 and RFC 6585 5.
+    /// RFC 9110 15, RFC 4918 11.4 and RFC 6585 5.
     pub const fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK",
@@ -40,6 +41,7 @@ impl Status {
             Self::MethodNotAllowed => "405 Method Not Allowed",
             Self::ContentTooLarge => "413 Content Too Large",
             Self::RangeNotSatisfiable => "416 Range Not Satisfiable",
+            Self::FailedDependency => "424 Failed Dependency",
             Self::HeadTooLarge => "431 Request Header Fields Too Large",
             Self::Broken => "500 Internal Server Error",
             Self::BadGateway => "502 Bad Gateway",

@@ -50,6 +50,8 @@ pub(super) const fn status(missing: &Missing) -> Status {
     match missing {
         Missing::Absent(_) => Status::NotFound,
         Missing::Failed(..) => Status::BadGateway,
+        // What the answer depends on failed, and an agent does not ask again.
+        Missing::Wrong(..) => Status::FailedDependency,
         Missing::Offline(_) | Missing::Unsized(_) | Missing::Slow(_) => Status::Unavailable,
         Missing::Unreadable(..) => Status::Broken,
     }

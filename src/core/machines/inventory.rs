@@ -8,7 +8,7 @@
 use crate::core::command::Inventory;
 use crate::core::plan::{Plan, View};
 use crate::core::{Core, Refusal};
-use crate::model::identity::{NicKind, Resolution, usable_uuid};
+use crate::model::identity::{NicKind, Resolution};
 use crate::model::machine::Source;
 use crate::model::{Anchor, Evidence, Hardware, Machine, MachineId, NicEvidence, What};
 
@@ -76,27 +76,16 @@ fn whose(view: &View, inventory: &Inventory) -> Result<Whose, Refusal> {
     })
 }
 
-/// The hash and a UUID with the card beside it are believed; a UUID alone, or a card beside another UUID, is held against
+/// A hash with a card in it and a UUID with the card beside it are believed; a UUID alone, or a card beside another UUID, is held against
 /// the parts.
 fn is_another(known: &Machine, by: &Anchor, evidence: &Evidence, hardware: &Hardware) -> bool {
     let doubtful = match by {
         Anchor::SmbiosUuid(_) => true,
-        Anchor::Mac(_) => other_uuid(known, evidence),
-        Anchor::Hash(_) | Anchor::Name(_) => false,
+        Anchor::Mac(_) => known.identity.is_other(evidence.smbios_uuid),
+        Anchor::Hash(_) => !evidence.hashes_cards(),
+        Anchor::Name(_) => false,
     };
     doubtful && known.hardware.shares_parts(hardware) == Some(false)
-}
-
-/// Both have a UUID, and it is not the same one, in neither order of bytes.
-fn other_uuid(known: &Machine, evidence: &Evidence) -> bool {
-    let ours = known.identity.smbios_uuid.and_then(usable_uuid);
-    let theirs = evidence.smbios_uuid.and_then(usable_uuid);
-    match (ours, theirs) {
-        (Some(ours), Some(theirs)) => {
-            ours != theirs && uuid::Uuid::from_bytes(theirs.to_bytes_le()) != ours
-        }
-        _ => false,
-    }
 }
 
 pub(in crate::core) fn plan(view: &View, inventory: &Inventory) -> Result<Plan, Refusal> {
@@ -164,8 +153,8 @@ fn known(
 /// was taken for it only now.
 fn hold_still(before: &Machine, inventory: &Inventory) -> Result<(), Refusal> {
     let card = before.identity.all_macs.contains(&inventory.agent.mac);
-    if before.status.current_workflow.is_none() || card && !other_uuid(before, &inventory.evidence)
-    {
+    let other = before.identity.is_other(inventory.evidence.smbios_uuid);
+    if before.status.current_workflow.is_none() || card && !other {
         return Ok(());
     }
     Err(Refusal::Conflict {

@@ -181,6 +181,27 @@ async fn two_machines_with_one_uuid_are_two_and_their_dispute_is_told() {
     assert_eq!(house.core.conflicts().unwrap().len(), 1);
 }
 
+/// Two virtual machines, one made of a copy of the other: their cards' addresses are local, so that the hash is over the
+/// UUID alone. The second was taken for the first.
+#[tokio::test]
+async fn so_are_two_whose_cards_are_in_no_hash() {
+    let house = House::new();
+    let found = |octet: u8, parts: &str| {
+        let card = crate::model::MacAddr::new([0x52, 0x54, 0, 0, 0, octet]);
+        let mut found = found(&[octet], UUID, parts);
+        found.agent.mac = card;
+        found.evidence.primary_mac = card;
+        found.evidence.nics[0].mac = card;
+        found
+    };
+    let first = house.look(&found(1, "A")).await.unwrap();
+    assert_eq!(house.look(&found(3, "A")).await, Some(first), "a new card");
+    let second = house.look(&found(2, "B")).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(house.look(&found(2, "B")).await, Some(second));
+    assert_eq!(house.core.conflicts().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_reinstalled_machine_is_the_same_one() {
     let house = House::new();

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::orders::Given;
 use crate::boot::environments::Load;
@@ -76,8 +77,15 @@ impl Adviser {
     }
 
     /// The decision for the machine with this card, of that kind, on that link. Where the store cannot answer, the machine counts
-    /// as unknown and the network as untouched; both make for the most harmless boot.
-    pub(super) fn asked(&self, mac: MacAddr, platform: Option<Platform>, link: &LinkName) -> Asked {
+    /// as unknown and the network as untouched; both make for the most harmless boot. `uuid` is what its board says of
+    /// itself, once it has.
+    pub(super) fn asked(
+        &self,
+        mac: MacAddr,
+        uuid: Option<Uuid>,
+        platform: Option<Platform>,
+        link: &LinkName,
+    ) -> Asked {
         let machine = self.core.machine_by_mac(mac).unwrap_or_default();
         let network = self.core.network(link).map(|(network, _)| network);
         let network = network.unwrap_or_else(|_| Arc::new(Network::new(link.clone())));
@@ -90,6 +98,9 @@ impl Adviser {
                 .map_or(Wants::Nothing, |machine| self.wants(machine)),
             agent: platform.is_some_and(|platform| self.has_agent(mac, platform)),
             tries: self.tries(mac),
+            other_board: machine
+                .as_deref()
+                .is_some_and(|machine| machine.identity.is_other(uuid)),
         });
         Asked {
             machine,
@@ -101,7 +112,7 @@ impl Adviser {
     /// What DHCP tells a client. `address` is one of ours that the client reaches.
     pub(super) fn answer(&self, client: &Client, link: &LinkName, address: Ipv4Addr) -> BootAnswer {
         self.orders.forget(client.mac);
-        let asked = self.asked(client.mac, client.platform(), link);
+        let asked = self.asked(client.mac, None, client.platform(), link);
         let loader = self.loader(client, &asked);
         let server = SocketAddr::from((address, self.http_port));
         let url = |loader: &Loader| format!("http://{server}{}", loader.http_path);

@@ -39,6 +39,7 @@ impl Reception {
     async fn give(&self, ask: &Ask) -> Result<Given, Unavailable> {
         let visitor = Visitor {
             mac: ask.mac,
+            uuid: ask.uuid,
             platform: ask.platform,
             arch: ask.platform.and_then(arch_of),
             link: self.link(ask)?,

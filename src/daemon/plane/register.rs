@@ -2,6 +2,7 @@
 //! a script takes the order for this boot off the machine's record.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::adviser::{Adviser, Asked};
 use super::orders::{Given, SAME_BOOT};
@@ -16,6 +17,8 @@ use crate::model::{
 #[derive(Clone, Debug)]
 pub(super) struct Visitor {
     pub mac: MacAddr,
+    /// What its board says of itself.
+    pub uuid: Option<Uuid>,
     pub platform: Option<Platform>,
     pub arch: Option<Arch>,
     pub link: LinkName,
@@ -26,7 +29,10 @@ pub(super) struct Visitor {
 /// What the visitor boots. Where it is sent no agent, it is registered on the way, if it may be: by its card alone, since
 /// whoever asks can say any UUID.
 pub(super) async fn admit(adviser: &Adviser, visitor: &Visitor) -> Asked {
-    let ask = || adviser.asked(visitor.mac, visitor.platform, &visitor.link);
+    let ask = || {
+        let Visitor { mac, uuid, .. } = visitor;
+        adviser.asked(*mac, *uuid, visitor.platform, &visitor.link)
+    };
     let mut asked = ask();
     if asked.machine.is_some() {
         adviser.forget_tries(visitor.mac);

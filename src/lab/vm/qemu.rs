@@ -173,13 +173,14 @@ impl Machine<'_> {
     fn add_disk(&self, number: usize, qemu: &mut Command) {
         let format = self.spec.disks[number].format;
         let path = self.disk(number, format);
+        let serials = self.spec.serials.as_deref().unwrap_or("disk");
         qemu.arg("-drive").arg(format!(
             "if=none,id=disk{number},format={},discard=unmap,file={}",
             format.name(),
             path.display()
         ));
         qemu.arg("-device").arg(format!(
-            "virtio-blk-pci,drive=disk{number},serial=disk{number},bootindex={}",
+            "virtio-blk-pci,drive=disk{number},serial={serials}{number},bootindex={}",
             number + 2
         ));
     }

@@ -114,17 +114,23 @@ impl Evidence {
         identity
     }
 
+    /// Whether a card is in its hash: virtual ones and those of docks are not.
+    pub fn hashes_cards(&self) -> bool {
+        self.all_nics().iter().any(|nic| nic.counts_for_hash())
+    }
+
     /// Where to look, first answer first: hash, the card that spoke, any other card, SMBIOS UUID.
     ///
-    /// A card on a dock names a machine only when nothing better is known of it.
+    /// A card on a dock names a machine only when nothing better is known of it. A hash over the UUID alone says no more
+    /// than the UUID.
     pub fn anchors(&self) -> Vec<Anchor> {
         let mut anchors: Vec<_> = self.identity().anchors().collect();
         let spoke = Anchor::Mac(self.primary_mac);
         anchors.sort_by_key(|anchor| match anchor {
-            Anchor::Hash(_) => 0,
+            Anchor::Hash(_) if self.hashes_cards() => 0,
             Anchor::Mac(_) if *anchor == spoke => 1,
             Anchor::Mac(_) => 2,
-            Anchor::SmbiosUuid(_) | Anchor::Name(_) => 3,
+            Anchor::Hash(_) | Anchor::SmbiosUuid(_) | Anchor::Name(_) => 3,
         });
         let uuid = self.smbios_uuid.and_then(usable_uuid);
         let other = uuid.map(swapped).filter(|other| Some(*other) != uuid);

@@ -240,6 +240,27 @@ fn absorbing_takes_what_is_missing_and_keeps_what_is_known() {
 }
 
 #[test]
+fn a_card_that_the_absorbed_one_was_found_by_is_an_anchor_again() {
+    let card = "3c:ec:ef:12:34:56";
+    let moved = [(card, NicKind::Removable)];
+    let mut keep = evidence(card, &moved, Some(UUID)).identity();
+    assert_eq!(macs(&keep), []);
+    keep.absorb(&evidence(card, &[], None).identity());
+    assert_eq!(macs(&keep), [Anchor::Mac(mac(card))]);
+}
+
+#[test_case(UUID, Some(UUID) => false; "the same")]
+#[test_case(UUID, Some("44454c4c-4200-1035-8054-b4c04f4e3332") => false; "in the other order of bytes")]
+#[test_case(UUID, Some("4c4c4544-0042-3510-8054-b4c04f4e3333") => true; "another")]
+#[test_case(UUID, Some("03000200-0400-0500-0006-000700080009") => false; "a filler says nothing")]
+#[test_case(UUID, None => false; "none")]
+#[test_case("ffffffff-ffff-ffff-ffff-ffffffffffff", Some(UUID) => false; "of one that has none")]
+fn another_board_is_told_by_its_uuid(known: &str, shown: Option<&str>) -> bool {
+    let known = evidence("3c:ec:ef:12:34:56", &[], Some(known)).identity();
+    known.is_other(shown.map(|text| text.parse().unwrap()))
+}
+
+#[test]
 fn an_identity_out_of_order_is_put_in_order_when_it_is_read() {
     let text = r#"{"primary_mac":"52:54:00:00:00:02",
         "all_macs":["52:54:00:00:00:03","52:54:00:00:00:01","52:54:00:00:00:03"],

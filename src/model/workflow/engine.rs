@@ -38,6 +38,10 @@ pub enum Input {
         step: usize,
         error: String,
     },
+    /// The agent that was at work ended, and another has taken its place in the same boot.
+    AgentLost {
+        why: String,
+    },
     /// The installed system called, and proved itself.
     HomeCalled,
     /// Time passed.
@@ -186,6 +190,12 @@ impl Workflow {
                 let why = format!("{}: {}", self.steps[step].name, cut(&error));
                 Ok(self.end(now, State::Failed, why))
             }
+            Input::AgentLost { why } => {
+                if let Some(at) = self.current().filter(|at| self.left_behind(*at)) {
+                    self.steps[at].message = Some(cut(&why));
+                }
+                Ok(Vec::new())
+            }
             Input::HomeCalled => self.home(now),
             Input::Tick => Ok(self.tick(now)),
             Input::Cancel { by } => {
@@ -304,9 +314,13 @@ impl Workflow {
                     return Ok(moved);
                 }
             } else if self.steps[at].attempts >= MAX_STEP_ATTEMPTS {
+                let step = &self.steps[at];
+                let last = step.message.as_ref();
                 let why = format!(
-                    "{}: {MAX_STEP_ATTEMPTS} agents were lost in it, one after the other",
-                    self.steps[at].name
+                    "{}: {MAX_STEP_ATTEMPTS} agents were lost in it, one after the other{}",
+                    step.name,
+                    last.map(|why| format!("; of the last: {why}"))
+                        .unwrap_or_default()
                 );
                 return Ok(self.end(now, State::Failed, why));
             } else {
@@ -393,6 +407,7 @@ impl Workflow {
         step.attempts += 1;
         step.started_at = Some(now);
         step.ended_at = None;
+        step.message = None;
         step.status = StepStatus::Running;
         vec![Moved::Step {
             step: at,

@@ -134,6 +134,33 @@ fn a_step_that_costs_three_agents_is_given_up() {
 }
 
 #[test]
+fn how_the_last_of_them_ended_is_told() {
+    let mut workflow = at_work();
+    let lost = |why: &str| Input::AgentLost { why: why.into() };
+    for attempt in 2..=3 {
+        workflow.handle(at(20), lost("SIGKILL")).unwrap();
+        assert_eq!(workflow.steps[0].message.as_deref(), Some("SIGKILL"));
+        workflow.handle(at(20), took(attempt)).unwrap();
+        workflow.handle(at(21), started(attempt, 0)).unwrap();
+        assert_eq!(workflow.steps[0].message, None);
+    }
+    workflow.handle(at(22), lost("no memory")).unwrap();
+    workflow.handle(at(22), took(4)).unwrap();
+    let error = workflow.error.unwrap();
+    assert!(error.ends_with("; of the last: no memory"), "{error}");
+}
+
+#[test]
+fn between_two_steps_no_agent_is_lost_in_one() {
+    let mut workflow = at_work();
+    workflow.handle(at(20), done(1, 0)).unwrap();
+    let why = "SIGKILL".into();
+    workflow.handle(at(21), Input::AgentLost { why }).unwrap();
+    assert_eq!(workflow.steps[0].message.as_deref(), Some("so"));
+    assert_eq!(workflow.steps[1].message, None);
+}
+
+#[test]
 fn an_agent_that_is_here_again_shows_that_the_reboot_was_carried_out() {
     let mut workflow = at_work();
     for step in 0..3 {

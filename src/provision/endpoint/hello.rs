@@ -2,6 +2,7 @@
 
 use super::routes::No;
 use super::{Caller, Endpoint};
+use crate::core::telemetry::MAX_ENTRY_BYTES;
 use crate::core::{Command, Inventory, LetIn, Refusal};
 use crate::model::MachineId;
 use crate::model::agent::{CheckIn, Hello, OLDEST_PROTOCOL, Order, PROTOCOL, Welcome};
@@ -139,8 +140,18 @@ impl Endpoint {
             self.note(session.mac, Mark::AgentCheckIn, "the agent checked in", why);
             return Ok(Order::LocalBoot { why: why.into() });
         };
-        self.note(session.mac, Mark::AgentCheckIn, "the agent checked in", "");
-        self.order_of(machine).await
+        if let Some(why) = &found.before {
+            let why = words(why, MAX_ENTRY_BYTES);
+            tracing::warn!(mac = %session.mac, why, "agent was lost");
+            self.orders.lost(machine, &why).await;
+        }
+        let order = self.order_of(machine).await?;
+        let why = match &order {
+            Order::Wait { why, .. } | Order::LocalBoot { why } => why,
+            _ => "",
+        };
+        self.note(session.mac, Mark::AgentCheckIn, "the agent checked in", why);
+        Ok(order)
     }
 
     /// Writes down what was found; the machine, unless that is disputed.
@@ -150,18 +161,21 @@ impl Endpoint {
         session: &Session,
         inventory: &Inventory,
     ) -> Result<Option<MachineId>, No> {
+        let look = || self.core.machine_of(inventory).map_err(|why| later(&why));
+        let mut known = look()?.is_some();
         // Who looks like another machine is registered first, and found to be in dispute with it after that.
         for _ in 0..2 {
             let command = Command::RecordInventory(Box::new(inventory.clone()));
             if let Err(why) = self.run(caller, command).await {
                 return Err(self.unrecognised(caller, session, inventory, &why).await);
             }
-            let machine = self.core.machine_of(inventory).map_err(|why| later(&why))?;
-            if machine.is_some() {
+            let machine = look()?;
+            if known && machine.is_some() {
                 return Ok(machine);
             }
+            known = machine.is_some();
         }
-        Ok(None)
+        look()
     }
 
     async fn unrecognised(

@@ -28,6 +28,7 @@ const HERE: &str = "127.0.0.1";
 #[derive(Clone, Debug, Default)]
 struct Flow {
     halted: Arc<Mutex<Vec<(MachineId, String)>>>,
+    lost: Arc<Mutex<Vec<(MachineId, String)>>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -62,6 +63,11 @@ impl Orders for Flow {
     ) -> BoxFuture<'a, Result<HomeOrder, Refused>> {
         let why = format!("{} from {from}", report.secret);
         async { Ok(HomeOrder::Reboot { why }) }.boxed()
+    }
+
+    fn lost<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()> {
+        self.lost.lock().unwrap().push((machine, why.into()));
+        async {}.boxed()
     }
 
     fn halt<'a>(&'a self, machine: MachineId, why: &'a str) -> BoxFuture<'a, ()> {
@@ -217,6 +223,7 @@ fn found(mac: MacAddr) -> CheckIn {
             ..Hardware::default()
         },
         address: None,
+        before: None,
     }
 }
 
@@ -259,6 +266,19 @@ async fn a_new_machine_is_registered_by_its_agents_check_in_with_what_it_found()
     // It waits for the third time that somebody looks.
     let order = ask(&agent, 30).await.unwrap();
     assert!(matches!(order, Order::LocalBoot { .. }), "{order:?}");
+}
+
+#[tokio::test]
+async fn how_the_agent_before_it_ended_is_told_to_the_workflow() {
+    let house = House::new().await;
+    let agent = house.let_in(MAC).await;
+    let again = CheckIn {
+        before: Some("it was ended by SIGKILL\n".into()),
+        ..found(MAC)
+    };
+    agent.call::<Order>(CHECK_IN, &again).await.unwrap();
+    let told = (house.machine().id, "it was ended by SIGKILL\\n".to_owned());
+    assert_eq!(*house.flow.lost.lock().unwrap(), [told]);
 }
 
 #[tokio::test]

@@ -290,6 +290,10 @@ async fn in_flight_a_blank_machine_is_installed_by_itself_and_one_with_data_is_n
     house.run(set(os, "debian-13")).await;
     let full = house.orders.order(&house.shown(id, &["ext4"])).await;
     assert!(matches!(full, Order::LocalBoot { .. }), "{full:?}");
+    assert!(
+        told(&full).starts_with("Flight leaves it alone, sda holds ext4: dragonfly reimage"),
+        "{full:?}"
+    );
     assert!(house.core.active_workflow(id).unwrap().is_none());
     house.order(id).await;
     let (workflow, _) = house.core.active_workflow(id).unwrap().unwrap();

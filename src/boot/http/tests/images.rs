@@ -186,7 +186,7 @@ async fn nobody_gets_to_the_end_of_a_wrong_image() {
     let text = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     assert!(all.len() - text - 4 < image().len());
     let reply = house.server.get(&path).await;
-    assert_eq!(reply.code, 502);
+    assert_eq!(reply.code, 424);
     assert!(reply.body.contains("checksum is wrong"), "{}", reply.body);
 }
 

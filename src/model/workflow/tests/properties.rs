@@ -13,6 +13,7 @@ fn input() -> impl Strategy<Value = (Input, i64)> {
         8 => report.clone().prop_map(|(attempt, step)| done(attempt, step)),
         1 => report.prop_map(|(attempt, step)| failed(attempt, step)),
         1 => Just(Input::HomeCalled),
+        1 => Just(Input::AgentLost { why: "no memory".into() }),
         2 => Just(Input::Tick),
         1 => Just(Input::Cancel { by: "ada".into() }),
         1 => proptest::option::of(0..5_usize).prop_map(|from| Input::Retry { from }),
