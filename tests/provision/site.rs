@@ -39,7 +39,11 @@ fn supplies(lab: &Lab) -> Option<Supplies> {
 impl Site {
     /// Beside dnsmasq, with everything that an installation needs, and nothing in Dragonfly's records.
     pub fn open() -> Option<Site> {
-        let lab = beside(Foreign::Dnsmasq)?;
+        Site::open_in(beside(Foreign::Dnsmasq)?)
+    }
+
+    /// The same in a lab that is already there.
+    pub fn open_in(lab: Lab) -> Option<Site> {
         let supplies = supplies(&lab)?;
         let dragonfly = start(&lab);
         let desk = lab.add_host("desk", Some(net::address(50))).unwrap();
