@@ -20,12 +20,14 @@ use dragonfly::lab::mirror::{Mirror, NAMES};
 use dragonfly::lab::{Lab, LabError, LabOptions, Profile, Stopwatch, VmSpec};
 use lab::one_at_a_time;
 use serde_json::Value;
-use site::{BOOTS_WITHIN, Site};
+use site::Site;
 
 /// Of the catalogue.
 const TEMPLATE: &str = "debian-13-installer";
 /// All packages are unpacked and set up in software.
 const INSTALLS_WITHIN: Duration = Duration::from_hours(2);
+/// To the inventory, and to the answers.
+const BOOTS_WITHIN: Duration = Duration::from_mins(15);
 /// The installer asks for more than an image that is written.
 const MEMORY_MB: u32 = 1024;
 
@@ -78,7 +80,7 @@ fn debians_own_installer_is_answered_to_its_end() {
     let mut spec = VmSpec::new("web", Profile::Bios);
     spec.memory_mb = MEMORY_MB;
     let vm = site.lab.boot(&spec).unwrap();
-    site.wait_inventory(&vm);
+    site.wait_inventory_within(&vm, BOOTS_WITHIN);
     told("inventory");
 
     site.cli(&["machine", "set", &vm.mac, "hostname=web01"]);

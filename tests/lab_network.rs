@@ -116,7 +116,11 @@ fn what_a_host_asks_for_is_fetched_outside() {
     let at = SocketAddr::from((net::address(60), 80));
     let _way = Forward::outward(&host.netns, at, ("localhost".to_owned(), port)).unwrap();
 
-    let mut inside = client.netns.run(|| TcpStream::connect(at)).unwrap().unwrap();
+    let mut inside = client
+        .netns
+        .run(|| TcpStream::connect(at))
+        .unwrap()
+        .unwrap();
     let (mut heard, _) = outside.accept().unwrap();
     inside.write_all(b"question").unwrap();
     inside.shutdown(Shutdown::Write).unwrap();

@@ -53,9 +53,7 @@ impl Forward {
         to: (String, u16),
     ) -> Result<Forward, LabError> {
         let listener = inside.run(|| TcpListener::bind(listen))?;
-        Forward::serve(listen, listener, move || {
-            connect_to(to.to_socket_addrs()?)
-        })
+        Forward::serve(listen, listener, move || connect_to(to.to_socket_addrs()?))
     }
 
     fn serve(

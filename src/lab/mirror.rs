@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Lab, LabError, Process, error::Doing, forward, forward::Forward, net, tools::output,
-};
+use super::{Lab, LabError, Process, error::Doing, forward, forward::Forward, net, tools::output};
 
 const HOST: &str = "mirror";
 /// Where it is in the lab.
@@ -149,8 +147,14 @@ mod tests {
 
     use super::*;
 
-    #[test_case("http://deb.example.net/debian/", Some("http://deb.example.net/debian"))]
-    #[test_case("http://deb.example.net:8080/a/debian", Some("http://deb.example.net:8080/a/debian"))]
+    #[test_case(
+        "http://deb.example.net/debian/",
+        Some("http://deb.example.net/debian")
+    )]
+    #[test_case(
+        "http://deb.example.net:8080/a/debian",
+        Some("http://deb.example.net:8080/a/debian")
+    )]
     #[test_case("https://deb.example.net/debian/", None; "what a forward cannot pass on")]
     #[test_case("http://deb.example.net", None; "no folder")]
     #[test_case("http://:80/debian", None; "no host")]

@@ -97,12 +97,10 @@ struct Mirror {
 impl Mirror {
     fn of(questions: &Questions<'_>) -> Result<Self, AnswersError> {
         let source = words::source(questions)?.unwrap_or_else(|| MIRROR.into());
-        let rest = source
-            .strip_prefix("http://")
-            .ok_or(AnswersError::Unable {
-                kind: "preseed",
-                what: "mirror but one by plain http://",
-            })?;
+        let rest = source.strip_prefix("http://").ok_or(AnswersError::Unable {
+            kind: "preseed",
+            what: "mirror but one by plain http://",
+        })?;
         let (host, folder) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
             host: host.to_owned(),

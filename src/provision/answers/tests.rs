@@ -204,7 +204,9 @@ fn the_disk_is_the_one_that_the_rule_points_at() {
     let mut case = case(Answers::Preseed);
     let line = |case: &Case| {
         let text = case.answers().unwrap();
-        let found = text.lines().find(|line| line.contains("partman/early_command"));
+        let found = text
+            .lines()
+            .find(|line| line.contains("partman/early_command"));
         found.unwrap().to_owned()
     };
     assert!(line(&case).contains("disk='/dev/disk/by-id/ata-A1'; "));
