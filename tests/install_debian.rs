@@ -12,6 +12,7 @@ mod lab;
 #[path = "provision/site.rs"]
 mod site;
 
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,10 +39,10 @@ fn or_skip<T>(found: Result<T, LabError>) -> Option<T> {
     found.ok()
 }
 
-/// The installer's kernel and initial RAM disk, as scripts/lab-installer unpacks them beside the lab's tools.
-fn installer(lab: &Lab) -> Result<[PathBuf; 2], LabError> {
+/// The installer's kernel and initial RAM disk, and the suite whose drivers go with them, as scripts/lab-installer unpacks them beside the lab's tools.
+fn installer(lab: &Lab) -> Result<[PathBuf; 3], LabError> {
     let folder = lab.tools().build().join("lab/installer");
-    let files = ["linux", "initrd.gz"].map(|name| folder.join(name));
+    let files = ["linux", "initrd.gz", "suite"].map(|name| folder.join(name));
     match files.iter().find(|file| !file.exists()) {
         None => Ok(files),
         Some(file) => Err(LabError::Missing {
@@ -51,26 +52,27 @@ fn installer(lab: &Lab) -> Result<[PathBuf; 2], LabError> {
 }
 
 /// A lab in which Debian's mirror is reached, and what its machines are installed with.
-fn place() -> Option<(Mirror, Site)> {
+fn place() -> Option<(Mirror, String, Site)> {
     let options = LabOptions {
         foreign_extra: NAMES.to_owned(),
         ..LabOptions::default()
     };
     let lab = lab::lab(&options)?;
-    let [kernel, initrd] = or_skip(installer(&lab))?;
+    let [kernel, initrd, suite] = or_skip(installer(&lab))?;
+    let suite = fs::read_to_string(suite).unwrap();
     let mirror = or_skip(lab.mirror("dists/trixie/InRelease"))?;
     let site = Site::open_in(lab)?;
     for (name, file) in [("debian-13-linux", kernel), ("debian-13-initrd", initrd)] {
         site.cli(&["image", "add", name, file.to_str().unwrap()]);
     }
-    Some((mirror, site))
+    Some((mirror, suite.trim().to_owned(), site))
 }
 
 #[test]
 #[ignore = "long: a whole system is installed package by package"]
 fn debians_own_installer_is_answered_to_its_end() {
     let _turn = one_at_a_time();
-    let Some((mirror, site)) = place() else {
+    let Some((mirror, suite, site)) = place() else {
         return;
     };
     site.cli(&["mode", "set", "simple"]);
@@ -86,11 +88,13 @@ fn debians_own_installer_is_answered_to_its_end() {
     site.cli(&["machine", "set", &vm.mac, "hostname=web01"]);
     site.cli(&["machine", "apply", &vm.mac]);
     let source = format!("mirror={}", mirror.url);
+    let cmdline =
+        format!("cmdline=mirror/udeb/suite={suite} console=ttyS0,115200n8 DEBIAN_FRONTEND=text");
     let params = [
         &*source,
         "kernel=image:debian-13-linux",
         "initrd=image:debian-13-initrd",
-        "cmdline=console=ttyS0,115200n8 DEBIAN_FRONTEND=text",
+        &*cmdline,
     ];
     let mut reimage = vec!["reimage", &vm.mac, "--yes"];
     reimage.extend(params.iter().flat_map(|param| ["--param", param]));
