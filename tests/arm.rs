@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use dragonfly::lab::dragonfly::environments;
 use dragonfly::lab::{Disk, DiskFormat, Profile, Stopwatch, VmSpec};
+use dragonfly::model::digest::hex;
 use lab::one_at_a_time;
 use sha2::{Digest, Sha256};
 use site::Site;
@@ -77,8 +78,7 @@ fn an_arm64_machine_is_looked_into_and_written() {
     }
     let Some(site) = Site::open() else { return };
     let image = synthetic();
-    let sum = Sha256::digest(&image);
-    let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = hex(&Sha256::digest(&image));
     let folder = site.lab.dir().join("synthetic");
     fs::create_dir_all(&folder).unwrap();
     let (file, template) = (folder.join("image"), folder.join("template.yaml"));

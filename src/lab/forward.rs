@@ -68,7 +68,8 @@ impl Forward {
         let listening = ready.doing(|| format!("listen on {listen}"))?;
         let stop = Stop::default();
         let until = stop.clone();
-        let thread = thread::spawn(move || accept(&listener, &until, Arc::new(connect)));
+        let connect = Arc::new(connect);
+        let thread = thread::spawn(move || accept(&listener, &until, &connect));
         Ok(Forward {
             listening,
             stop,
@@ -109,7 +110,7 @@ pub(super) fn connect_to(mut all: impl Iterator<Item = SocketAddr>) -> io::Resul
     found.ok_or(last)
 }
 
-fn accept<C>(listener: &TcpListener, stop: &Stop, connect: Arc<C>)
+fn accept<C>(listener: &TcpListener, stop: &Stop, connect: &Arc<C>)
 where
     C: Fn() -> io::Result<TcpStream> + Send + Sync + 'static,
 {
@@ -118,7 +119,7 @@ where
         match listener.accept() {
             Ok((near, _)) if open.load(Ordering::SeqCst) < MOST_CONNECTIONS => {
                 open.fetch_add(1, Ordering::SeqCst);
-                let (open, connect) = (Arc::clone(&open), Arc::clone(&connect));
+                let (open, connect) = (Arc::clone(&open), Arc::clone(connect));
                 thread::spawn(move || {
                     // A connection that fails is closed, which is all that the near end can be told.
                     let _ = pass(&near, &*connect);

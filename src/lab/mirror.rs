@@ -114,7 +114,7 @@ impl Place {
         let Place { host, port, folder } = self;
         let answer = (host.as_str(), *port)
             .to_socket_addrs()
-            .and_then(|all| forward::connect_to(all))
+            .and_then(forward::connect_to)
             .and_then(|mut stream| {
                 stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
                 write!(
