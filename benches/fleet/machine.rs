@@ -155,6 +155,11 @@ impl Machine {
 pub struct Session(SendRequest<Full<Bytes>>);
 
 impl Session {
+    /// The daemon closes what lies idle for long; agents come back.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     pub async fn call<T: DeserializeOwned>(
         &mut self,
         path: &str,

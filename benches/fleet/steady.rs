@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use dragonfly::model::agent::{
-    AskOrder, Heard, ORDER, Order, Progress, REPORT, Report, StepNews, Work,
+    AskOrder, Heard, LOG, LogLines, ORDER, Order, Progress, REPORT, Report, StepNews, Work,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
@@ -27,10 +27,8 @@ const STEADY: Duration = Duration::from_secs(60);
 const GOAL_MS: f64 = 100.0;
 /// As many boot at once while the fleet comes up.
 pub const AT_ONCE: usize = 64;
-/// The log of each machine at work is full before the steady time begins, as after hours: it may say so many lines
-/// a second, and keeps not many more than a thousand.
-const LINES: usize = 100;
-const FILLS: usize = 12;
+/// As many lines has each said before the steady time begins: about what an installation says.
+const LINES: usize = 300;
 const WORK_WITHIN: Duration = Duration::from_mins(2);
 
 /// A machine with its session.
@@ -117,18 +115,20 @@ async fn begin(site: &Site, guests: &mut [Guest]) -> Result<()> {
         .await
 }
 
-/// Says as much as is kept of each.
+/// Fills the logs of all.
 async fn fill(guests: &mut [Guest]) -> Result<()> {
-    for _ in 0..FILLS {
-        let next = Instant::now() + Duration::from_secs(1);
-        let saying = guests.iter_mut().filter(|guest| guest.work.is_some());
-        stream::iter(saying.map(|guest| guest.report(LINES)))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        sleep_until(next).await;
-    }
-    Ok(())
+    let lines =
+        (0..LINES).map(|at| format!("disk nvme0n1 (SAMSUNG MZQL2960HCJR, 894.2 GiB): line {at}"));
+    let log = &LogLines {
+        lines: lines.collect(),
+    };
+    let saying = guests
+        .iter_mut()
+        .map(|guest| async move { guest.session().await?.call::<()>(LOG, log).await });
+    stream::iter(saying)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// What calls took, in milliseconds.
@@ -169,13 +169,21 @@ fn tell(name: &str, mut times: Times) {
 }
 
 impl Guest {
+    /// Its connection, or another one where that was closed.
+    async fn session(&mut self) -> Result<&mut Session> {
+        if self.session.is_closed() {
+            self.session = self.machine.connect().await?;
+        }
+        Ok(&mut self.session)
+    }
+
     async fn take_work(&mut self) -> Result<()> {
         let late = Instant::now() + WORK_WITHIN;
         let ask = AskOrder { wait_seconds: 0 };
         loop {
-            if let Order::Execute(work) = self.session.call(ORDER, &ask).await? {
+            if let Order::Execute(work) = self.session().await?.call(ORDER, &ask).await? {
                 self.work = Some(work);
-                return self.tell(&[StepNews::Started]).await;
+                return self.tell(StepNews::Started).await;
             }
             if Instant::now() > late {
                 return Err(format!("machine {} gets no work", self.machine.number).into());
@@ -202,8 +210,9 @@ impl Guest {
         while due < end {
             sleep_until(due).await;
             if self.work.is_some() {
-                self.report(1).await?;
+                self.report().await?;
             } else {
+                self.session().await?;
                 let look = u32::try_from(times.len() + 1)?;
                 self.machine.check_in(&mut self.session, look).await?;
             }
@@ -213,31 +222,25 @@ impl Guest {
         Ok((self, times))
     }
 
-    async fn report(&mut self, lines: usize) -> Result<()> {
-        let progress = |at: usize| Progress {
-            bytes_done: (at as u64) << 24,
+    async fn report(&mut self) -> Result<()> {
+        self.tell(StepNews::Progress(Progress {
+            bytes_done: 12 << 30,
             bytes_total: 40 << 30,
             bytes_per_second: 110 << 20,
             phase: "writing".into(),
-        };
-        let news: Vec<_> = (0..lines)
-            .map(|at| StepNews::Progress(progress(at)))
-            .collect();
-        self.tell(&news).await
+        }))
+        .await
     }
 
-    async fn tell(&mut self, news: &[StepNews]) -> Result<()> {
+    async fn tell(&mut self, what: StepNews) -> Result<()> {
         let work = self.work.as_ref().ok_or("no work")?;
-        let reports: Vec<_> = news
-            .iter()
-            .map(|what| Report {
-                workflow: work.workflow,
-                attempt: work.attempt,
-                step: 0,
-                what: what.clone(),
-            })
-            .collect();
-        let heard: Heard = self.session.call(REPORT, &reports).await?;
+        let report = Report {
+            workflow: work.workflow,
+            attempt: work.attempt,
+            step: 0,
+            what,
+        };
+        let heard: Heard = self.session().await?.call(REPORT, &[report]).await?;
         if heard.go_on {
             return Ok(());
         }

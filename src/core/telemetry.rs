@@ -27,8 +27,8 @@ pub const MAX_ENTRY_BYTES: usize = 4096;
 /// Entries that one machine may add at once, and how many it earns back each second.
 pub const BURST: u32 = 512;
 pub const PER_SECOND: u32 = 100;
-/// An agent tells once a second how far it is. Of one step and phase a line is kept this often, or an hour of them would push out
-/// all that the machine said beside. Where it is now, [`super::workflows`] knows.
+/// An agent tells once a second how far it is. Of one step and phase a line is kept this often, or an hour of them would
+/// push out all that the machine said beside. Where it is now, [`super::workflows`] knows.
 pub const PROGRESS_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// What an entry is.
