@@ -63,10 +63,10 @@ fn compare(site: &Site<'_>, name: &str, profile: Profile) -> Result<()> {
     for round in 0..ROUNDS {
         for turn in 0..2 {
             let at = (round + turn) % 2;
-            let side = [Side::Ours, Side::Floor][at];
-            let Trip { took, told } = site.trip(side, profile, round)?;
+            let which = [Side::Ours, Side::Floor][at];
+            let Trip { took, told } = site.trip(which, profile, round)?;
             println!(
-                "# {name} round {round}, {side:?}: {took:.2} s, load {}; {told}",
+                "# {name} round {round}, {which:?}: {took:.2} s, load {}; {told}",
                 load()
             );
             seconds[at].push(took);

@@ -99,7 +99,7 @@ impl<'a> Site<'a> {
 
     fn watch(&self, side: Side, vm: &Vm) -> Result<Trip> {
         let end = match side {
-            Side::Floor => Some(self.first_line(vm)?),
+            Side::Floor => Some(first_line(vm)?),
             Side::Ours => None,
         };
         let steps = self.lab.until("the end of the boot", BOOTS_WITHIN, || {
@@ -118,25 +118,25 @@ impl<'a> Site<'a> {
             .into()
         })
     }
+}
 
-    /// When the floor's init had spoken. Not by [`Vm::wait_serial`], which looks too seldom for this.
-    fn first_line(&self, vm: &Vm) -> Result<Timestamp> {
-        let late = Timestamp::now() + BOOTS_WITHIN;
-        loop {
-            let said = fs::read(&vm.serial().log).unwrap_or_default();
-            let now = Timestamp::now();
-            if said
-                .windows(floor::REACHED.len())
-                .any(|part| part == floor::REACHED.as_bytes())
-            {
-                return Ok(now);
-            }
-            vm.process.expect_alive()?;
-            if now > late {
-                return Err(format!("{:?} was not said", floor::REACHED).into());
-            }
-            std::thread::sleep(LOOK);
+/// When the floor's init had spoken. Not by [`Vm::wait_serial`], which looks too seldom for this.
+fn first_line(vm: &Vm) -> Result<Timestamp> {
+    let late = Timestamp::now() + BOOTS_WITHIN;
+    loop {
+        let said = fs::read(&vm.serial().log).unwrap_or_default();
+        let now = Timestamp::now();
+        if said
+            .windows(floor::REACHED.len())
+            .any(|part| part == floor::REACHED.as_bytes())
+        {
+            return Ok(now);
         }
+        vm.process.expect_alive()?;
+        if now > late {
+            return Err(format!("{:?} was not said", floor::REACHED).into());
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -23,7 +23,7 @@ use super::{GOAL_MB, Result, SESSIONS, burst, megabytes, percentile};
 const IDLE: u32 = 100;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const REPORT_EVERY: Duration = Duration::from_millis(900);
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 const GOAL_MS: f64 = 100.0;
 /// As many boot at once while the fleet comes up.
 pub const AT_ONCE: usize = 64;
@@ -58,7 +58,7 @@ pub async fn run(site: &Site) -> Result<()> {
     let before = Spent::of_pid(site.pid())?;
     let (guests, looks, reports) = steady(guests).await?;
     let after = Spent::of_pid(site.pid())?;
-    let cpu = (after.cpu - before.cpu).as_secs_f64() / STEADY.as_secs_f64();
+    let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64() / STEADY.as_secs_f64();
     println!(
         "# fleet: {:.0} % of one processor, {} KiB at its peak, load {}",
         cpu * 100.0,

@@ -108,7 +108,7 @@ fn crowd(address: SocketAddr, path: &str) -> Result<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Throws the body away in the kernel (MSG_TRUNC on TCP, tcp(7)).
+/// Throws the body away in the kernel (`MSG_TRUNC` on TCP, tcp(7)).
 fn fetch(address: SocketAddr, path: &str) -> io::Result<()> {
     let mut socket = TcpStream::connect(address)?;
     let ask = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

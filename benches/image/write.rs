@@ -150,9 +150,9 @@ impl Bench<'_> {
                 self.files.warm(self.case.file, warm)?;
                 let began = Instant::now();
                 if at == 0 {
-                    self.ours()?
+                    self.ours()?;
                 } else {
-                    self.peer()?
+                    self.peer()?;
                 }
                 let seconds = began.elapsed().as_secs_f64();
                 rates[at].push(mebibytes(self.files.size) / seconds);
