@@ -24,6 +24,8 @@ mod common;
 mod device;
 #[path = "image/files.rs"]
 mod files;
+#[path = "shared/measure.rs"]
+mod measure;
 #[path = "net/http/ours.rs"]
 mod server;
 #[path = "image/write.rs"]
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let only = common::Only::from_environment();
+    let only = measure::Only::from_environment();
     write::run(&only)?;
     cache::run(&only)
 }

@@ -14,12 +14,14 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-#[path = "net/common.rs"]
+#[path = "shared/measure.rs"]
 mod common;
 #[path = "net/dhcp.rs"]
 mod dhcp;
 #[path = "net/http.rs"]
 mod http;
+#[path = "shared/dhcp.rs"]
+mod pxe;
 #[path = "net/tftp.rs"]
 mod tftp;
 

@@ -25,7 +25,7 @@ const TOOLS: [&str; 18] = [
     "dev/null",
     "usr/bin/busybox",
     "usr/bin/btrfs",
-    "usr/sbin/modprobe",
+    "usr/bin/kmod",
     "usr/sbin/mke2fs",
     "usr/sbin/resize2fs",
     "usr/sbin/e2fsck",

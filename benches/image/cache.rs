@@ -26,7 +26,8 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::sync::watch;
 
 use super::Result;
-use super::common::{Only, Running, median, print};
+use super::common::Running;
+use super::measure::{Only, median, print};
 
 const NAME: &str = "cache_cold_50";
 const SIZE: u64 = 1 << 30;

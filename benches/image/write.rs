@@ -9,9 +9,10 @@ use dragonfly::agent::image::{Options, Source, Target, write_image};
 use dragonfly::model::digest::{Digest, DigestKind};
 
 use super::Result;
-use super::common::{Only, Running, load, median, print, shell};
+use super::common::{Running, shell};
 use super::device::Device;
 use super::files::{Files, RAW};
+use super::measure::{Only, load, median, print};
 
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// The disk is somewhat larger than the image, as disks are.

@@ -173,7 +173,7 @@ fn measure(
 ) -> Result<Measured> {
     let process = kind.start(lab, client)?;
     let value = what(&process)?;
-    let spent = Spent::of(&process)?;
+    let spent = Spent::of_pid(process.pid())?;
     process.end()?;
     Ok(Measured { value, spent })
 }

@@ -144,7 +144,7 @@ impl Side {
     /// Of the process and of its workers.
     fn spent(&self) -> Result<Spent> {
         let pid = self.process.pid();
-        let mut spent = Spent::of(&self.process)?;
+        let mut spent = Spent::of_pid(self.process.pid())?;
         let workers = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
         for worker in workers.split_whitespace() {
             let more = Spent::of_pid(worker.parse()?)?;

@@ -229,12 +229,12 @@ impl<'a> Sample<'a> {
             server,
             window,
             speeds: Vec::new(),
-            before: Spent::of(&server.process)?,
+            before: Spent::of_pid(server.process.pid())?,
         })
     }
 
     fn spent(&self) -> Result<(Duration, u64)> {
-        let after = Spent::of(&self.server.process)?;
+        let after = Spent::of_pid(self.server.process.pid())?;
         Ok((after.cpu.saturating_sub(self.before.cpu), after.peak_kib))
     }
 }

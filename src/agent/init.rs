@@ -27,7 +27,10 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 /// Never returns.
 pub fn run() -> ! {
-    let problems = mounts::make_all();
+    let mut problems = mounts::make_all();
+    if let Err(error) = modules::allow() {
+        problems.push(format!("no modules can be loaded: {error}"));
+    }
     // Only what is an emergency may draw over the screen.
     let _ = std::fs::write("/proc/sys/kernel/printk", "2 4 1 7");
     let _ = set_cad_enabled(false);

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::agent::actions::{self, Context, efi};
@@ -104,7 +105,7 @@ fn live(
         status.server = server.to_string();
         status.mac = told.mac.map(|mac| mac.to_string()).unwrap_or_default();
     });
-    let link = join(told, places, console, log);
+    let (link, loading) = join(told, places, console, log);
     let start = Start {
         server,
         pin,
@@ -116,6 +117,8 @@ fn live(
     loop {
         match Session::open(&start, console, log) {
             Ok(session) => {
+                // Disks that are not there yet would be missing from the inventory.
+                drop(loading.map(JoinHandle::join));
                 let (places, console, log) = (places.clone(), console.clone(), log.clone());
                 let address = link.lease.address.into();
                 let mut agent = Agent {
@@ -135,8 +138,13 @@ fn live(
     }
 }
 
-/// Drivers and network: those that the network needs first, all others while it comes up.
-fn join(told: &Cmdline, places: &Places, console: &Console, log: &Log) -> Link {
+/// Drivers and network: those that the network needs first, all others while it comes up and the server is greeted.
+fn join(
+    told: &Cmdline,
+    places: &Places,
+    console: &Console,
+    log: &Log,
+) -> (Link, Option<JoinHandle<()>>) {
     show(console, "starting", "loading drivers");
     init::modules::load_for_network(&places.sys, log);
     let (sys, others) = (places.sys.clone(), log.clone());
@@ -158,12 +166,10 @@ fn join(told: &Cmdline, places: &Places, console: &Console, log: &Log) -> Link {
         );
         status.mac = link.mac.to_string();
     });
-    // Disks that are not there yet would be missing from the inventory.
-    match loading {
-        Ok(loading) => drop(loading.join()),
-        Err(_) => init::modules::load_all(&places.sys, log),
+    if loading.is_err() {
+        init::modules::load_all(&places.sys, log);
     }
-    link
+    (link, loading.ok())
 }
 
 impl Agent {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::MachineId;
 
@@ -27,6 +27,9 @@ pub const MAX_ENTRY_BYTES: usize = 4096;
 /// Entries that one machine may add at once, and how many it earns back each second.
 pub const BURST: u32 = 512;
 pub const PER_SECOND: u32 = 100;
+/// An agent tells once a second how far it is. Of one step and phase a line is kept this often, or an hour of them would
+/// push out all that the machine said beside. Where it is now, [`super::workflows`] knows.
+pub const PROGRESS_EVERY: SignedDuration = SignedDuration::from_secs(30);
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +102,7 @@ impl Telemetry {
         self.with(|rings| rings.seen.get(machine).copied())
     }
 
-    /// Keeps one entry, unless the machine talks too fast. Also a sign of life.
+    /// Keeps one entry, unless the machine talks too fast, or told so of its progress a moment ago. Also a sign of life.
     pub fn note(&self, machine: MachineId, kind: Kind, text: &str) {
         let now = self.clock.now();
         let text = cut(text, MAX_ENTRY_BYTES).into();
@@ -183,6 +186,8 @@ struct Ring {
     /// Entries that may still be added, in thousandths, and when that was true.
     allowance: u64,
     counted_at: Timestamp,
+    /// What was told last of progress, and when.
+    progress: Option<(Timestamp, Box<str>)>,
 }
 
 impl Ring {
@@ -193,12 +198,16 @@ impl Ring {
             dropped: 0,
             allowance: u64::from(BURST) * 1000,
             counted_at: now,
+            progress: None,
         }
     }
 
     /// Returns how many entries were lost by it, this one included.
     fn push(&mut self, entry: Entry) -> u64 {
         let before = self.dropped;
+        if entry.kind == Kind::Progress && self.is_known(&entry) {
+            return 0;
+        }
         if self.may_speak(entry.at) {
             self.bytes += entry.text.len();
             self.entries.push_back(entry);
@@ -210,6 +219,18 @@ impl Ring {
             self.dropped += 1;
         }
         self.dropped - before
+    }
+
+    /// Whether the same was told of this step and phase, which stand before the comma, lately. If not, it is now.
+    fn is_known(&mut self, entry: &Entry) -> bool {
+        let (what, _) = entry.text.split_once(',').unwrap_or((&entry.text, ""));
+        let known = self.progress.as_ref().is_some_and(|(at, told)| {
+            **told == *what && entry.at.duration_since(*at).abs() < PROGRESS_EVERY
+        });
+        if !known {
+            self.progress = Some((entry.at, what.into()));
+        }
+        known
     }
 
     /// A bucket of tokens. A clock that steps back earns nothing.
@@ -277,6 +298,39 @@ mod tests {
         assert_eq!(recent.dropped, 10);
         assert_eq!(&*recent.entries[0].text, "10");
         assert!(telemetry.recent(id, Some(Kind::Packet)).entries.is_empty());
+    }
+
+    /// A machine whose image took a quarter of an hour had a log of nothing but how far it was, and a thousand of them
+    /// filled 120 MB with it.
+    #[test]
+    fn progress_of_one_phase_is_kept_now_and_then_and_pushes_out_nothing() {
+        let (telemetry, clock) = telemetry();
+        let id = machine(&clock);
+        telemetry.note(id, Kind::Log, "starts");
+        for second in 0..3600 {
+            let phase = if second < 3000 {
+                "writing"
+            } else {
+                "verifying"
+            };
+            telemetry.note(
+                id,
+                Kind::Progress,
+                &format!("step 1: {phase}, {second} of 3600 MiB"),
+            );
+            clock.advance(SignedDuration::from_secs(1));
+        }
+        let recent = telemetry.recent(id, None);
+        assert_eq!(&*recent.entries[0].text, "starts");
+        assert_eq!((recent.entries.len(), recent.dropped), (1 + 100 + 20, 0));
+        assert_eq!(
+            &*recent.entries[101].text,
+            "step 1: verifying, 3000 of 3600 MiB"
+        );
+        assert_eq!(
+            telemetry.last_seen(id),
+            Some(clock.now() - SignedDuration::from_secs(1))
+        );
     }
 
     #[test]

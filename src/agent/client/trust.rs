@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::identity::Identity;
 
-pub(super) fn config(pin: [u8; 32], identity: Option<&Identity>) -> Result<ClientConfig, Error> {
+/// TLS as the agent speaks it.
+pub fn config(pin: [u8; 32], identity: Option<&Identity>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Pinned {
         pin,

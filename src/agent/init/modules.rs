@@ -1,7 +1,11 @@
 //! Drivers: every device that the kernel found says in sysfs what it is, and modprobe knows the driver for it.
+//!
+//! The boot environment has kmod, and modprobe is made of it here. A kernel that finds modprobe while it starts asks it for
+//! ciphers that no machine needs then, which costs an emulated one more than the rest of its start.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,14 +21,28 @@ const DEPTH: usize = 24;
 const QUIET: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(6);
 
+const KMOD: &str = "../bin/kmod";
+/// Where the kernel looks for it, as do programs.
+const MODPROBE: &str = "/usr/sbin/modprobe";
+
+/// From now on modules can be loaded, and the kernel itself gets those that it asks for.
+pub fn allow() -> io::Result<()> {
+    match std::os::unix::fs::symlink(KMOD, MODPROBE) {
+        // By an agent before this one, or whoever built the environment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
 /// Drivers of network cards and what they hang on, since the network is what takes longest.
 pub fn load_for_network(sys: &Path, log: &Log) {
     load(sys, log, is_of_network);
 }
 
-/// Everything else; returns when the disks have appeared.
+/// Everything else; returns when the disks have appeared. What a processor can do brings ciphers and sums alone, and the
+/// kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) {
-    load(sys, log, |_, _| true);
+    load(sys, log, |_, alias| !alias.starts_with("cpu:"));
     settle(sys);
 }
 
