@@ -153,7 +153,7 @@ fn a_source_whose_network_is_cut_for_a_minute_goes_on() {
 
 /// What an upgrade does: the old daemon is asked to stop, and another program is started on its data.
 #[test]
-#[ignore = "long: it goes with the other upgrades"]
+#[ignore = "long: two machines boot for one restart"]
 fn a_daemon_that_is_upgraded_in_the_middle_goes_on() {
     let _turn = one_at_a_time();
     let Some(mut scene) = Scene::open(held()) else {

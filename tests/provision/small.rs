@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dragonfly::lab::{Disk, DiskFormat, Lab, Profile, VmSpec, net};
+use dragonfly::model::digest::hex;
 use sha2::{Digest, Sha256};
 
 use crate::site::Site;
@@ -49,12 +50,9 @@ pub fn image(folder: &Path, bytes: u64, seed: u64) -> PathBuf {
 
 /// Gives Dragonfly a template of these actions, each a line `- action: …` with what belongs to it indented below.
 pub fn template(site: &Site, name: &str, actions: &str) {
-    let actions: String = actions
-        .lines()
-        .map(|line| format!("    {line}\n"))
-        .collect();
+    let actions = actions.trim_end().replace('\n', "\n    ");
     let text = format!(
-        "apiVersion: dragonfly.computer/v1\nkind: Template\nmetadata:\n  name: {name}\nspec:\n  actions:\n{actions}"
+        "apiVersion: dragonfly.computer/v1\nkind: Template\nmetadata:\n  name: {name}\nspec:\n  actions:\n    {actions}\n"
     );
     let path = site.lab.dir().join(format!("{name}.yaml"));
     fs::write(&path, text).unwrap();
@@ -96,10 +94,7 @@ pub fn sum(path: &Path) -> String {
         }
         sum.update(&block[..read]);
     }
-    sum.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&sum.finalize())
 }
 
 /// Whether a disk holds exactly this, and nothing but zeros behind it; else where it does not.
@@ -239,20 +234,23 @@ impl Shared {
         let asked = self.asked.lock();
         asked.unwrap_or_else(PoisonError::into_inner).push(from);
         let whole = self.bytes.len() as u64;
-        let mut fields = format!("Content-Length: {}\r\nConnection: close\r\n", whole - from);
-        if !self.behaviour.plain {
-            fields.push_str("Accept-Ranges: bytes\r\nETag: \"noise\"\r\n");
-        }
-        let status = if from > 0 {
-            fields.push_str(&format!(
-                "Content-Range: bytes {from}-{}/{whole}\r\n",
-                whole - 1
-            ));
-            "206 Partial Content"
+        let length = whole - from;
+        let (status, range) = if from == 0 {
+            ("200 OK", String::new())
         } else {
-            "200 OK"
+            let last = whole - 1;
+            let range = format!("Content-Range: bytes {from}-{last}/{whole}\r\n");
+            ("206 Partial Content", range)
         };
-        stream.write_all(format!("HTTP/1.1 {status}\r\n{fields}\r\n").as_bytes())?;
+        let known = if self.behaviour.plain {
+            ""
+        } else {
+            "Accept-Ranges: bytes\r\nETag: \"noise\"\r\n"
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{known}{range}\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
         self.send(&mut stream, from)
     }
 
