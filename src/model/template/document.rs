@@ -175,9 +175,9 @@ pub(super) fn steps(node: &Node, parameters: &[Parameter], errors: &mut Errors) 
         .iter()
         .filter_map(|item| step::read(item, parameters, errors));
     let steps: Vec<_> = steps.collect();
-    let later = steps.iter().skip(1);
-    for step in later.filter(|step| step.spec.name == "installer") {
-        let message = "the installer starts in the agent's place, so it can only be the first step";
+    let installer = steps.iter().find(|step| step.spec.name == "installer");
+    if let Some(step) = installer.filter(|_| items.len() > 1) {
+        let message = "the installer starts in the agent's place, so it can only be the only step";
         errors.push(TemplateError::new(step.at, message));
     }
     for pair in steps.windows(2) {

@@ -386,47 +386,6 @@ pub const ACTIONS: &[ActionSpec] = &[
         one_of: &[],
     },
     ActionSpec {
-        name: "installer",
-        help: "The distribution's own installer, straight from iPXE; the first step or none.",
-        keys: &[
-            required("kernel", Kind::Url, "the installer's kernel"),
-            key(
-                "initrds",
-                Kind::Urls,
-                "its first file systems, in their order",
-            ),
-            key(
-                "cmdline",
-                Kind::Words,
-                "its kernel's command line; where its answers are is added",
-            ),
-            required(
-                "answers",
-                Kind::Word(&[
-                    "preseed",
-                    "kickstart",
-                    "autoinstall",
-                    "autoyast",
-                    "ignition",
-                ]),
-                "in which language it is answered",
-            ),
-            key(
-                "source",
-                Kind::Url,
-                "where its packages come from: a mirror, a tree",
-            ),
-            key("suite", Kind::Text, "the release, such as `trixie`"),
-            key(
-                "packages",
-                Kind::Texts,
-                "packages beside those that it needs",
-            ),
-            DISK,
-        ],
-        one_of: &[],
-    },
-    ActionSpec {
         name: "wait",
         help: "Do nothing for a while.",
         keys: &[required(
@@ -450,7 +409,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     },
     ActionSpec {
         name: "installer",
-        help: "Start the distribution's own installer instead, straight from iPXE; the first step, before `call_home`.",
+        help: "The distribution's own installer, straight from iPXE and without the agent; the only step.",
         keys: &[
             required("kernel", Kind::Url, "of the installer"),
             key("initrd", Kind::Url, "of the installer"),

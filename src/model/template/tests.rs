@@ -216,7 +216,8 @@ fn a_file_is_bounded() {
 }
 
 #[test_case("- {action: reboot}\n- {action: wait, seconds: 1}", "8:7: nothing is done behind 'reboot'"; "a step behind the end")]
-#[test_case("- {action: erase}\n- {action: installer, kernel: 'http://10.0.0.1/linux', answers: preseed}", "can only be the first step"; "an installer behind something")]
+#[test_case("- {action: erase}\n- {action: installer, kernel: 'http://10.0.0.1/linux', answers: preseed}", "can only be the only step"; "an installer behind something")]
+#[test_case("- {action: installer, kernel: 'http://10.0.0.1/linux', answers: preseed}\n- {action: call_home}", "can only be the only step"; "something behind an installer")]
 #[test_case("- {name: x}", "7:7: the key 'action' is missing; there are partition"; "no action")]
 #[test_case("- x", "7:7: an action is a map"; "a word for an action")]
 #[test_case("- {action: seabios}", "use bootloader"; "an action of others")]
@@ -356,4 +357,21 @@ fn every_known_variable_can_be_had() {
             assert!(told, "{root}.{key} is not in the table");
         }
     }
+}
+
+#[test]
+fn every_action_stands_once_in_the_list() {
+    let names: std::collections::BTreeSet<_> =
+        schema::ACTIONS.iter().map(|spec| spec.name).collect();
+    assert_eq!(names.len(), schema::ACTIONS.len());
+}
+
+/// A second list of the installer's keys stood before the right one, and no template with an installer was taken.
+#[test]
+fn an_installer_takes_all_that_its_page_tells_of() {
+    let lines = "- action: installer\n  kernel: image:linux\n  initrd: http://192.0.2.1/initrd.gz\n  cmdline: console=ttyS0\n  answers: preseed\n  source: http://192.0.2.1/debian\n  suite: trixie\n  packages: vim htop\n  disk: /dev/sda\n";
+    let installer = one(lines);
+    assert_eq!(installer["initrd"], "http://192.0.2.1/initrd.gz");
+    assert_eq!(installer["packages"], "vim htop");
+    assert_eq!(installer["answers"], "preseed");
 }
