@@ -3,8 +3,13 @@
 use super::{AnswersError, Questions, disk, has_own_network, words};
 use crate::provision::first_boot::OwnName;
 
-/// Where packages come from when nobody says.
+/// Where packages come from when a template names no source.
 const MIRROR: &str = "http://deb.debian.org/debian";
+/// Where Debian itself keeps its security updates.
+const SECURITY: &str = "security.debian.org";
+/// Sets what is asked for under its own name. The installer's kernel may know a disk by a lasting name that its
+/// partitioner does not understand, so that is resolved first.
+const TAKE_DISK: &str = "for question in partman-auto/disk grub-installer/bootdev; do debconf-set $question \"$(readlink -f \"$disk\")\"; done";
 
 struct Lines(String);
 
@@ -13,7 +18,7 @@ impl Lines {
     /// neither, or ours.
     fn ask(&mut self, question: &str, kind: &str, value: &str) {
         let owner = question.split('/').next();
-        let own = owner.filter(|owner| ["tasksel", "popularity-contest"].contains(owner));
+        let own = owner.filter(|owner| *owner == "popularity-contest");
         let owner = own.unwrap_or("d-i");
         let line = format!("{owner} {question} {kind} {value}");
         self.0.push_str(line.trim_end());
@@ -33,10 +38,16 @@ impl Lines {
 
 pub(super) fn preseed(questions: &Questions<'_>) -> Result<String, AnswersError> {
     let mut lines = Lines(String::new());
+    let mirror = Mirror::of(questions)?;
     place(&mut lines, questions);
-    mirror(&mut lines, questions)?;
+    mirror.ask(&mut lines);
+    if let Some(suite) = words::suite(questions)? {
+        lines.string("mirror/suite", &suite);
+    }
     users(&mut lines, questions);
-    disks(&mut lines, questions)?;
+    disks(&mut lines);
+    let early = format!("{}; {}", choose_disk(questions)?, mirror.choose_services());
+    lines.string("partman/early_command", &early);
     software(&mut lines, questions)?;
     let report = questions.links;
     let late = format!(
@@ -77,28 +88,49 @@ fn place(lines: &mut Lines, questions: &Questions<'_>) {
     }
 }
 
-fn mirror(lines: &mut Lines, questions: &Questions<'_>) -> Result<(), AnswersError> {
-    let source = words::source(questions)?.unwrap_or_else(|| MIRROR.into());
-    let unable = |what| AnswersError::Unable {
-        kind: "preseed",
-        what,
-    };
-    let rest = source
-        .strip_prefix("http://")
-        .ok_or_else(|| unable("mirror but one by plain http://"))?;
-    let (host, folder) = rest.split_once('/').unwrap_or((rest, ""));
-    lines.string("mirror/country", "manual");
-    lines.ask("mirror/protocol", "select", "http");
-    lines.string("mirror/http/hostname", host);
-    lines.string(
-        "mirror/http/directory",
-        &format!("/{}", folder.trim_end_matches('/')),
-    );
-    lines.string("mirror/http/proxy", "");
-    if let Some(suite) = words::suite(questions)? {
-        lines.string("mirror/suite", &suite);
+/// Where packages come from.
+struct Mirror {
+    host: String,
+    folder: String,
+}
+
+impl Mirror {
+    fn of(questions: &Questions<'_>) -> Result<Self, AnswersError> {
+        let source = words::source(questions)?.unwrap_or_else(|| MIRROR.into());
+        let rest = source.strip_prefix("http://").ok_or(AnswersError::Unable {
+            kind: "preseed",
+            what: "mirror but one by plain http://",
+        })?;
+        let (host, folder) = rest.split_once('/').unwrap_or((rest, ""));
+        Ok(Self {
+            host: host.to_owned(),
+            folder: format!("/{}", folder.trim_end_matches('/')),
+        })
     }
-    Ok(())
+
+    fn ask(&self, lines: &mut Lines) {
+        lines.string("mirror/country", "manual");
+        lines.ask("mirror/protocol", "select", "http");
+        lines.string("mirror/http/hostname", &self.host);
+        lines.string("mirror/http/directory", &self.folder);
+        lines.string("mirror/http/proxy", "");
+    }
+
+    /// Of the updates, those that can be fetched: one that cannot would be told to a person, who has to answer, in
+    /// whatever manner the installer was started. Many mirrors keep the security updates beside the rest.
+    fn choose_services(&self) -> String {
+        let Self { host, folder } = self;
+        let release = "InRelease";
+        format!(
+            "get() {{ wget -q -t 1 -T 20 -O /dev/null \"http://$1/{release}\"; }}; \
+             suite=$(debconf-get mirror/codename); services=; \
+             for host in '{host}' {SECURITY}; do \
+             get \"$host/debian-security/dists/$suite-security\" || continue; \
+             debconf-set apt-setup/security_host \"$host\"; services=security; break; done; \
+             get \"{host}{folder}/dists/$suite-updates\" && services=\"${{services:+$services, }}updates\"; \
+             debconf-set apt-setup/services-select \"$services\""
+        )
+    }
 }
 
 fn users(lines: &mut Lines, questions: &Questions<'_>) {
@@ -112,15 +144,16 @@ fn users(lines: &mut Lines, questions: &Questions<'_>) {
     lines.ask("passwd/user-password-crypted", "password", hash);
 }
 
-fn disks(lines: &mut Lines, questions: &Questions<'_>) -> Result<(), AnswersError> {
-    if let Some(disk) = disk(questions)? {
-        lines.string("partman-auto/disk", &disk);
-        lines.string("grub-installer/bootdev", &disk);
-    } else {
-        // The only one that there is: its own question would wait for a person where there are several.
-        let only = "disks=$(list-devices disk); set -- $disks; [ $# -eq 1 ] && debconf-set partman-auto/disk \"$1\" && debconf-set grub-installer/bootdev \"$1\"";
-        lines.string("partman/early_command", only);
-    }
+/// The disk that is written to, as a command. Where nobody looked into the machine it is the only one that there is:
+/// the installer's own question would wait for a person.
+fn choose_disk(questions: &Questions<'_>) -> Result<String, AnswersError> {
+    let disk = disk(questions)?.map(|disk| format!("disk='{disk}'; {TAKE_DISK}"));
+    Ok(disk.unwrap_or_else(|| {
+        format!("disk=$(list-devices disk); set -- $disk; [ $# -ne 1 ] || {{ {TAKE_DISK}; }}")
+    }))
+}
+
+fn disks(lines: &mut Lines) {
     lines.string("partman-auto/method", "regular");
     lines.ask("partman-auto/choose_recipe", "select", "atomic");
     lines.ask("partman/choose_partition", "select", "finish");
@@ -135,7 +168,6 @@ fn disks(lines: &mut Lines, questions: &Questions<'_>) -> Result<(), AnswersErro
         "grub-installer/only_debian",
         "grub-installer/force-efi-extra-removable",
     ]);
-    Ok(())
 }
 
 fn software(lines: &mut Lines, questions: &Questions<'_>) -> Result<(), AnswersError> {
@@ -144,7 +176,8 @@ fn software(lines: &mut Lines, questions: &Questions<'_>) -> Result<(), AnswersE
         needed.push("netplan.io");
     }
     let packages = words::packages(questions, &needed)?;
-    lines.ask("tasksel/first", "multiselect", "standard");
+    // What was asked for, and what Debian itself needs: a task's packages can be named as any others.
+    lines.ask("pkgsel/run_tasksel", "boolean", "false");
     lines.string("pkgsel/include", &packages.join(" "));
     lines.ask("pkgsel/upgrade", "select", "none");
     lines.ask("pkgsel/update-policy", "select", "none");

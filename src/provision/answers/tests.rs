@@ -204,26 +204,91 @@ fn the_disk_is_the_one_that_the_rule_points_at() {
     let mut case = case(Answers::Preseed);
     let line = |case: &Case| {
         let text = case.answers().unwrap();
-        let found = text.lines().find(|line| line.contains("partman-auto/disk"));
+        let found = text
+            .lines()
+            .find(|line| line.contains("partman/early_command"));
         found.unwrap().to_owned()
     };
-    assert_eq!(
-        line(&case),
-        "d-i partman-auto/disk string /dev/disk/by-id/ata-A1"
-    );
+    assert!(line(&case).contains("disk='/dev/disk/by-id/ata-A1'; "));
     case.machine.hardware.disks = vec![disk("sda", &[]), disk("sdb", &[])];
     assert!(matches!(
         case.answers(),
         Err(AnswersError::Disk(DiskError::Several { .. }))
     ));
     case.installer.disk = DiskRule::Device("/dev/sdb".into());
-    assert_eq!(line(&case), "d-i partman-auto/disk string /dev/sdb");
+    assert!(line(&case).contains("disk='/dev/sdb'; "));
     case.machine.hardware.disks.clear();
     case.installer.disk = DiskRule::Auto;
     assert!(
-        line(&case).contains("[ $# -eq 1 ]"),
+        line(&case).contains("[ $# -ne 1 ] ||"),
         "only where there is one"
     );
+}
+
+/// Runs what the partitioner runs first, with programs of the installer's names that tell what they were given.
+/// `answering` are the addresses that a mirror has.
+fn told_to_installer(case: &Case, disk: &str, answering: &str) -> Vec<String> {
+    let text = case.answers().unwrap();
+    let mut lines = text.lines();
+    let command = lines
+        .find_map(|line| line.strip_prefix("d-i partman/early_command string "))
+        .unwrap();
+    let stand_ins = format!(
+        "debconf-set() {{ echo \"$1=$2\"; }}; debconf-get() {{ echo trixie; }}; list-devices() {{ printf '{disk}'; }}; \
+         wget() {{ for last in \"$@\"; do :; done; case $last in {answering}) ;; *) return 1 ;; esac; }}; {command}"
+    );
+    let ran = std::process::Command::new("bash")
+        .args(["-c", &stand_ins])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let told = String::from_utf8(ran.stdout).unwrap();
+    told.lines().map(str::to_owned).collect()
+}
+
+/// Debian's partitioner knows no lasting names of NVMe and virtual disks, and found none.
+#[test]
+fn a_lasting_name_becomes_the_disk_that_it_stands_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let lasting = folder.path().join("nvme-A1");
+    std::os::unix::fs::symlink("/dev/nvme0n1", &lasting).unwrap();
+    let mut case = case(Answers::Preseed);
+    case.machine.hardware.disks.clear();
+    case.installer.disk = DiskRule::Device(lasting.to_str().unwrap().into());
+    let told = told_to_installer(&case, "", "none");
+    assert_eq!(
+        told[..2],
+        [
+            "partman-auto/disk=/dev/nvme0n1",
+            "grub-installer/bootdev=/dev/nvme0n1"
+        ]
+    );
+}
+
+#[test_case("/dev/vda\\n", 2; "the only one")]
+#[test_case("/dev/vda\\n/dev/vdb\\n", 0; "one of two")]
+fn a_disk_that_nobody_chose_is_taken_where_it_is_the_only_one(disks: &str, answers: usize) {
+    let mut case = case(Answers::Preseed);
+    case.machine.hardware.disks.clear();
+    case.installer.disk = DiskRule::Auto;
+    let told = told_to_installer(&case, disks, "none");
+    let taken = told.iter().filter(|line| line.ends_with("=/dev/vda"));
+    assert_eq!(taken.count(), answers, "{told:?}");
+}
+
+/// What cannot be fetched is told to a person, however the installer was started, and the installation stands still.
+#[test_case("http://deb.example.net/*", Some("deb.example.net"), "security, updates"; "a mirror with all")]
+#[test_case("http://deb.example.net/debian/*", None, "updates"; "a mirror without security updates, and no way out")]
+#[test_case("http://security.debian.org/debian-security/dists/trixie-security/InRelease", Some("security.debian.org"), "security"; "security updates from Debian itself")]
+#[test_case("none", None, ""; "nothing but the release")]
+fn updates_are_asked_for_where_they_are(answering: &str, host: Option<&str>, services: &str) {
+    let told = told_to_installer(&case(Answers::Preseed), "", answering);
+    let asked = host.map(|host| format!("apt-setup/security_host={host}"));
+    let asked = asked.into_iter();
+    let asked: Vec<_> = asked
+        .chain([format!("apt-setup/services-select={services}")])
+        .collect();
+    assert_eq!(told[2..], asked);
 }
 
 #[test_case(Answers::Autoyast)]
