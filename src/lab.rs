@@ -7,7 +7,7 @@
 //!
 //! - [`net`]: namespaces, the bridge, cables. - [`foreign`]: dnsmasq, Kea, isc-dhcp and their leases.
 //! - [`dragonfly`]: the daemon under test. - [`vm`]: machines by profile. - [`accel`]: KVM, where it works. - [`forward`]: a port of a host, here.
-//! - [`stock`]: what a machine is turned into. - `state`: what is written down. - `process`: what was started. - `tools`: where programs are.
+//! - [`mirror`]: the machine's own Debian mirror, inside. - [`stock`]: what a machine is turned into. - `state`: what is written down. - `process`: what was started. - `tools`: where programs are.
 
 pub mod accel;
 mod capture;
@@ -15,6 +15,7 @@ pub mod dragonfly;
 mod error;
 pub mod foreign;
 pub mod forward;
+pub mod mirror;
 pub mod net;
 pub mod netboot;
 mod process;

@@ -7,7 +7,7 @@ mod lab;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -102,6 +102,36 @@ fn a_forwarded_port_answers_here() {
         "{answer}"
     );
     assert!(answer.contains("#!ipxe"), "{answer}");
+}
+
+#[test]
+fn what_a_host_asks_for_is_fetched_outside() {
+    let Some(lab) = beside(Foreign::None) else {
+        return;
+    };
+    let outside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let host = lab.add_host("gate", Some(net::address(60))).unwrap();
+    let client = lab.add_host("client", Some(net::address(9))).unwrap();
+    let at = SocketAddr::from((net::address(60), 80));
+    let _way = Forward::outward(&host.netns, at, ("localhost".to_owned(), port)).unwrap();
+
+    let mut inside = client
+        .netns
+        .run(|| TcpStream::connect(at))
+        .unwrap()
+        .unwrap();
+    let (mut heard, _) = outside.accept().unwrap();
+    inside.write_all(b"question").unwrap();
+    inside.shutdown(Shutdown::Write).unwrap();
+    let mut question = String::new();
+    heard.read_to_string(&mut question).unwrap();
+    assert_eq!(question, "question");
+    heard.write_all(b"answer").unwrap();
+    drop(heard);
+    let mut answer = String::new();
+    inside.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "answer");
 }
 
 #[test]

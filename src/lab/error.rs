@@ -10,6 +10,8 @@ pub enum LabError {
     NotRoot,
     #[error("{what} is not there: run scripts/setup-lab, which unpacks it under build/lab")]
     Missing { what: String },
+    #[error("this machine has no {what}")]
+    Lacking { what: String },
     #[error(
         "{dir} has {free_mb} MB free, and {needed_mb} MB are needed: make room, or name another place with DRAGONFLY_LAB_DIR"
     )]
