@@ -8,7 +8,7 @@
 # rustup's own place, for shells that have not read its file yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help run test test-long check bench fuzz lab lab-tools agent-env lab-agent lab-image setup build \
+.PHONY: help run test test-long check bench fuzz lab lab-tools agent-env lab-agent lab-image lab-long setup build \
 	check-format check-lints check-docs check-dependencies check-scripts
 
 help: ## print this list
@@ -23,7 +23,7 @@ run: build lab-agent ## the lab: two blank machines become servers beside a DHCP
 test: setup lab-tools lab-agent lab-image ## all tests but the long ones, then the daemon once; ends with PASSED or FAILED
 	@scripts/test
 
-test-long: test ## the above, then the long tests
+test-long: test lab-long ## the above, then the long tests
 	@scripts/test long
 
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
@@ -56,6 +56,11 @@ lab-agent: setup
 # What the lab's machines are turned into; its tests say that they are skipped where there is none.
 lab-image: lab-tools
 	@scripts/lab-image || echo 'Going on without the image for the lab.'
+
+# What only the long tests need: the boot environment for arm64 and Debian's own installer.
+lab-long: lab-tools
+	@image/agent/build arm64 || echo 'Going on without the boot environment for arm64.'
+	@scripts/lab-installer || echo 'Going on without the installer for the lab.'
 
 setup: ## install what this machine lacks, saying so first
 	@scripts/setup

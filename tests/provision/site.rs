@@ -39,7 +39,11 @@ fn supplies(lab: &Lab) -> Option<Supplies> {
 impl Site {
     /// Beside dnsmasq, with everything that an installation needs, and nothing in Dragonfly's records.
     pub fn open() -> Option<Site> {
-        let lab = beside(Foreign::Dnsmasq)?;
+        Site::open_in(beside(Foreign::Dnsmasq)?)
+    }
+
+    /// The same in a lab that is already there.
+    pub fn open_in(lab: Lab) -> Option<Site> {
         let supplies = supplies(&lab)?;
         let dragonfly = start(&lab);
         let desk = lab.add_host("desk", Some(net::address(50))).unwrap();
@@ -80,17 +84,17 @@ impl Site {
 
     /// Waits until the machine has told what it is made of.
     pub fn wait_inventory(&self, vm: &Vm) -> Value {
-        self.until(
-            &format!("the inventory of {}", vm.name),
-            BOOTS_WITHIN,
-            || {
-                let machine = self.machine(&vm.mac);
-                let told = machine["hardware"]["disks"].as_array();
-                Ok(told
-                    .is_some_and(|disks| !disks.is_empty())
-                    .then_some(machine))
-            },
-        )
+        self.wait_inventory_within(vm, BOOTS_WITHIN)
+    }
+
+    pub fn wait_inventory_within(&self, vm: &Vm, within: Duration) -> Value {
+        self.until(&format!("the inventory of {}", vm.name), within, || {
+            let machine = self.machine(&vm.mac);
+            let told = machine["hardware"]["disks"].as_array();
+            Ok(told
+                .is_some_and(|disks| !disks.is_empty())
+                .then_some(machine))
+        })
     }
 
     pub fn wait_state(&self, vm: &Vm, state: &str, within: Duration) -> Value {
