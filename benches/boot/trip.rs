@@ -9,6 +9,7 @@ use dragonfly::lab::{Dragonfly, Lab, Profile, Vm, VmSpec};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::common::Spent;
 use super::{Result, floor};
 
 /// Emulated, and beside whatever else the machine does.
@@ -84,8 +85,13 @@ impl<'a> Site<'a> {
         if trip.is_err() {
             eprintln!("--- the serial line of {}\n{}", vm.name, vm.serial().text());
         }
+        // Beside others who use the processors it tells more than the clock does.
+        let spent = Spent::of_pid(vm.process.pid())?.cpu.as_secs_f64();
         vm.power_off()?;
-        trip
+        trip.map(|trip| Trip {
+            told: format!("{}; {spent:.1} s of processor since power-on", trip.told),
+            ..trip
+        })
     }
 
     fn turn_to(&self, side: Side) -> Result<()> {
