@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::checksums::Proof;
 use super::digest::Digest;
 use super::field::{FieldError, quoted, text_field};
 
@@ -135,8 +136,8 @@ pub trait ImageShelf: fmt::Debug + Send + Sync {
     fn lookup(&self, name: &ImageName) -> Option<KnownImage>;
 
     /// The name under which machines get what lies at `url`; it is fetched when the first of them asks. The same URL
-    /// and checksum have the same name. Only what an admin wrote may come in here.
-    fn adopt(&self, url: &str, checksum: Option<&Digest>) -> Result<ImageName, FieldError>;
+    /// and proof have the same name. Only what an admin wrote may come in here.
+    fn adopt(&self, url: &str, proof: Option<&Proof>) -> Result<ImageName, FieldError>;
 }
 
 /// What a person does to an image.
@@ -145,7 +146,7 @@ pub enum ImageChange {
     /// It is fetched from there, now.
     Add {
         url: SourceUrl,
-        checksum: Option<Digest>,
+        proof: Option<Proof>,
         pin: bool,
     },
     /// Its bytes came from the person.
@@ -165,10 +166,12 @@ pub enum ImageChange {
 impl fmt::Display for ImageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add { url, checksum, pin } => {
+            Self::Add { url, proof, pin } => {
                 write!(f, "added from {url}")?;
-                if let Some(checksum) = checksum {
-                    write!(f, ", {checksum}")?;
+                match proof {
+                    Some(Proof::Checksum(checksum)) => write!(f, ", {checksum}")?,
+                    Some(Proof::Checksums(checksums)) => write!(f, ", checksums {checksums}")?,
+                    None => {}
                 }
                 f.write_str(if *pin { ", pinned" } else { "" })
             }

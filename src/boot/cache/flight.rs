@@ -20,12 +20,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::reply::{Sends, Told};
+use super::checksums::{Vouched, vouched};
 use super::failure::Failure;
 use super::growing::{Arrival, Arriving};
 use super::record::{self, FORMAT, Key, Partial};
 use super::stock::{Blob, Stock};
 use super::upstream::{Question, Reply, Upstream};
-use crate::model::{Digest, SourceUrl};
+use crate::model::{Checksums, Digest, SourceUrl};
 
 pub use sink::Sink;
 
@@ -45,6 +46,8 @@ const ROOM_STEP: u64 = 64 * 1024 * 1024;
 pub struct Job {
     pub url: SourceUrl,
     pub checksum: Option<Digest>,
+    /// Where its checksum is told, while that is not known; asked before the download begins.
+    pub checksums: Option<Checksums>,
     /// SHA-256 of the first download.
     pub pinned: Option<Digest>,
     /// What the source called the content that is here: it is wanted only if it has another one.
@@ -74,6 +77,8 @@ pub struct Flight {
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub blob: Arc<Blob>,
+    /// What its vendor told that it has to be.
+    pub vouched: Option<Vouched>,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub media: Option<String>,
@@ -149,6 +154,8 @@ struct Course<'a> {
     stock: &'a Arc<Stock>,
     upstream: &'a Upstream,
     path: PathBuf,
+    vouched: Option<Vouched>,
+    begun: bool,
     sink: Option<Sink>,
     writing: Option<Written>,
     saving: Option<JoinHandle<()>>,
@@ -165,6 +172,8 @@ impl<'a> Course<'a> {
             stock,
             upstream,
             path: stock.partial_path(&flight.key),
+            vouched: None,
+            begun: false,
             sink: None,
             writing: None,
             saving: None,
@@ -175,7 +184,6 @@ impl<'a> Course<'a> {
 
     /// Until every byte is in the file.
     async fn run(&mut self) -> Result<Sink, Failure> {
-        self.begin().await?;
         let (mut pause, mut tries) = (FIRST_PAUSE, 0);
         loop {
             let before = self.stored();
@@ -201,13 +209,24 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Goes on with what an earlier life of the daemon left, where that is of the same source.
+    /// What the bytes have to be, as far as somebody told.
+    fn checksum(&self) -> Option<&Digest> {
+        let told = self.vouched.as_ref().map(|vouched| &vouched.checksum);
+        told.or(self.flight.job.checksum.as_ref())
+    }
+
+    /// Learns what the bytes have to be, and goes on with what an earlier life of the daemon left, where that is of the
+    /// same source.
     async fn begin(&mut self) -> Result<(), Failure> {
+        let job = &self.flight.job;
+        if let (None, Some(checksums)) = (&job.checksum, &job.checksums) {
+            self.vouched = Some(vouched(self.upstream, checksums, &job.url).await?);
+        }
+        let kind = self.checksum().map(Digest::kind);
         let (path, job) = (self.path.clone(), self.flight.job.clone());
         let opened = blocking(move || {
             let left = record::read::<Partial>(&path.with_extension("json")).ok();
             let left = left.filter(|left| left.format == FORMAT && left.url == job.url);
-            let kind = job.checksum.as_ref().map(Digest::kind);
             let stored = left.as_ref().map_or(0, |left| left.received);
             Ok((Sink::open(&path, stored, kind)?, left))
         });
@@ -222,6 +241,7 @@ impl<'a> Course<'a> {
             };
         }
         self.sink = Some(sink);
+        self.begun = true;
         Ok(())
     }
 
@@ -231,6 +251,9 @@ impl<'a> Course<'a> {
 
     /// One question, and what comes of it.
     async fn attempt(&mut self) -> Result<(), Failure> {
+        if !self.begun {
+            self.begin().await?;
+        }
         let from = self.stored();
         let same = self.same();
         let mut question = Question::get(self.flight.job.url.clone());
@@ -268,8 +291,8 @@ impl<'a> Course<'a> {
     }
 
     /// Whether a wrong part would be found out at the end.
-    const fn is_known(&self) -> bool {
-        self.flight.job.checksum.is_some() || self.flight.job.pinned.is_some()
+    fn is_known(&self) -> bool {
+        self.checksum().is_some() || self.flight.job.pinned.is_some()
     }
 
     /// The source answers: makes room, and lets readers begin.
@@ -421,7 +444,7 @@ impl<'a> Course<'a> {
             return Err(Failure::Length { told, came: bytes });
         }
         let job = &self.flight.job;
-        if let Some(wanted) = &job.checksum
+        if let Some(wanted) = self.checksum()
             && let Some(found) = summed.like(wanted).filter(|found| *found != wanted)
         {
             let (wanted, found) = (wanted.clone(), found.clone());
@@ -449,6 +472,7 @@ impl<'a> Course<'a> {
         });
         Ok(Fetched {
             blob: blob.await?,
+            vouched: self.vouched.take(),
             etag: self.told.etag.clone(),
             last_modified: self.told.last_modified.clone(),
             media: self.told.media.clone(),

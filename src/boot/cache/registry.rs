@@ -25,7 +25,7 @@ use super::record::{self, FORMAT, Key, Record};
 use super::stock::Shown;
 use super::upstream::{Question, Reply, Upstream};
 use super::{Cache, FIRST_WORD, Missing, Opened, locked, short_sum};
-use crate::model::{Digest, SourceUrl};
+use crate::model::{Digest, Proof, SourceUrl};
 
 /// What a tag stands for is not asked again within this: a rack that boots asks once.
 pub const FRESH: SignedDuration = SignedDuration::from_mins(1);
@@ -94,7 +94,7 @@ impl Cache {
         let url: SourceUrl = url.parse().map_err(|_| Missing::Absent(name.clone()))?;
         self.0.stock.edit(&key, |known| {
             Some(known.unwrap_or_else(|| Shown {
-                record: Record::new(Some(url.clone()), Some(digest.clone())),
+                record: Record::new(Some(url.clone()), Some(Proof::Checksum(digest.clone()))),
                 trouble: None,
             }))
         });
@@ -106,6 +106,7 @@ impl Cache {
             Some(Job {
                 url,
                 checksum: Some(digest.clone()),
+                checksums: None,
                 pinned: None,
                 unless: None,
                 authorization: authorization.map_err(|why| failed(&name, &why))?,
