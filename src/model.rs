@@ -25,6 +25,7 @@ pub mod naming;
 #[cfg(feature = "server")]
 pub mod nearest;
 pub mod network;
+pub mod oci;
 pub mod setting;
 pub mod sighting;
 pub mod snippets;

@@ -8,7 +8,7 @@
 //!   `growing` what its readers see of it. - `upstream`: http and https to the sources. - `sums`: checksums.
 //! - `checksums`: what vendors tell that their files have to be, and [`openpgp`]: whether they signed that.
 //! - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
-//!   many images in one file. - [`registry`]: container registries.
+//!   many images in one file. - [`registry`]: container registries, and [`oci`]: images in them.
 
 mod bundle;
 pub mod change;
@@ -17,6 +17,7 @@ mod failure;
 mod flight;
 mod growing;
 pub mod image;
+mod oci;
 mod openpgp;
 mod record;
 pub mod registry;

@@ -49,6 +49,7 @@ impl Checksums {
         signature: Option<SourceUrl>,
         key: Option<SigningKey>,
     ) -> Result<Self, FieldError> {
+        let (url, signature) = (url.web()?, signature.map(SourceUrl::web).transpose()?);
         let signed = match (signature, key) {
             (None, None) => None,
             (signature, Some(key)) => Some(SignedBy { key, signature }),

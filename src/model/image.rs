@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checksums::Proof;
 use super::digest::Digest;
 use super::field::{FieldError, quoted, text_field};
+use super::oci::OciName;
 
 /// Before the name of an image where a template would have a URL.
 pub const SCHEME: &str = "image:";
@@ -59,7 +60,8 @@ impl FromStr for ImageName {
     }
 }
 
-/// Where an image is fetched from: `http://` or `https://`, without a user name, a password and a fragment.
+/// Where an image is fetched from: `http://`, `https://` or, in a container registry, `oci://` and `oci+http://`; without a
+/// user name, a password and a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SourceUrl(Box<str>);
@@ -67,6 +69,24 @@ text_field!(SourceUrl);
 
 impl SourceUrl {
     pub const MAX: usize = 2048;
+
+    /// What it names in a container registry, if it does.
+    pub fn oci(&self) -> Option<OciName> {
+        self.0.parse().ok()
+    }
+
+    /// Itself, where it is asked by HTTP: a file beside an image, a registry, where a redirect leads.
+    pub fn web(self) -> Result<Self, FieldError> {
+        if OciName::is_meant(&self.0) {
+            let why = format!("{} is fetched by http and https alone", quoted(&self.0));
+            return Err(FieldError::new(
+                "url",
+                why,
+                "https://images.example.net/SHA256SUMS",
+            ));
+        }
+        Ok(self)
+    }
 
     /// The last part of its path, for a name.
     pub fn file_name(&self) -> &str {
@@ -95,7 +115,9 @@ fn url(text: &str) -> Result<(), String> {
     let (scheme, rest) = text
         .split_once("://")
         .ok_or_else(|| format!("{} begins with neither http:// nor https://", quoted(text)))?;
-    if scheme != "http" && scheme != "https" {
+    if OciName::is_meant(text) {
+        text.parse::<OciName>()?;
+    } else if scheme != "http" && scheme != "https" {
         return Err(format!(
             "{} is fetched by http and https alone",
             quoted(text)

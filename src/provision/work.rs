@@ -12,6 +12,7 @@ use crate::model::action::{Action, Home, Place};
 use crate::model::agent::{Work, WorkStep};
 use crate::model::disk::choose;
 use crate::model::machine::Disk;
+use crate::model::oci::OciName;
 use crate::model::template::{RenderedStep, Template, variables};
 use crate::model::workflow::{ChosenDisk, StepStatus, Taking};
 use crate::model::{Defaults, Digest, DiskRule, Machine, Proof, Workflow};
@@ -104,6 +105,14 @@ impl Recipe<'_> {
         let own = format!("{}/", self.server.http);
         if url.starts_with(&own) {
             return Ok(());
+        }
+        // A registry has a name for all platforms, and we know the one of this machine.
+        if OciName::is_meant(url)
+            && !url.contains('?')
+            && let Some(arch) = &self.machine.hardware.architecture
+        {
+            url.push_str("?arch=");
+            url.push_str(arch);
         }
         let told = checksum.clone().map(Proof::Checksum);
         let proof = told.or(checksums.map(Proof::Checksums));

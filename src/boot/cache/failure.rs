@@ -3,6 +3,7 @@
 use std::io;
 
 use super::checksums::Unproven;
+use super::oci::NoImage;
 use super::stock::NoRoom;
 use super::upstream::Trouble;
 use crate::model::{Digest, SourceUrl};
@@ -35,6 +36,8 @@ pub enum Failure {
     NoChecksums(SourceUrl, Box<Self>),
     #[error("{0}, which tells what it has to be, is not believed: {1}")]
     Unproven(SourceUrl, Unproven),
+    #[error(transparent)]
+    Registry(#[from] NoImage),
     #[error("the registry does not tell the digest of the tag")]
     NoDigest,
     #[error("the registry wants a token and does not give one")]

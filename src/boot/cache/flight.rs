@@ -5,6 +5,7 @@
 //! Range where the source says that the content is still the same; otherwise it sends all again, which is compared with
 //! what is here. So no file is ever made of two.
 
+mod begin;
 mod reply;
 mod sink;
 
@@ -20,9 +21,10 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::reply::{Sends, Told};
-use super::checksums::{Vouched, vouched};
+use super::checksums::Vouched;
 use super::failure::Failure;
 use super::growing::{Arrival, Arriving};
+use super::oci::Origin;
 use super::record::{self, FORMAT, Key, Partial};
 use super::stock::{Blob, Stock};
 use super::upstream::{Question, Reply, Upstream};
@@ -155,6 +157,9 @@ struct Course<'a> {
     upstream: &'a Upstream,
     path: PathBuf,
     vouched: Option<Vouched>,
+    /// Where a registry has the bytes.
+    origin: Option<Origin>,
+    /// What is here was opened, to be gone on with.
     begun: bool,
     sink: Option<Sink>,
     writing: Option<Written>,
@@ -173,6 +178,7 @@ impl<'a> Course<'a> {
             upstream,
             path: stock.partial_path(&flight.key),
             vouched: None,
+            origin: None,
             begun: false,
             sink: None,
             writing: None,
@@ -209,58 +215,23 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// What the bytes have to be, as far as somebody told.
-    fn checksum(&self) -> Option<&Digest> {
-        let told = self.vouched.as_ref().map(|vouched| &vouched.checksum);
-        told.or(self.flight.job.checksum.as_ref())
-    }
-
-    /// Learns what the bytes have to be, and goes on with what an earlier life of the daemon left, where that is of the
-    /// same source.
-    async fn begin(&mut self) -> Result<(), Failure> {
-        let job = &self.flight.job;
-        if let (None, Some(checksums)) = (&job.checksum, &job.checksums) {
-            self.vouched = Some(vouched(self.upstream, checksums, &job.url).await?);
-        }
-        let kind = self.checksum().map(Digest::kind);
-        let (path, job) = (self.path.clone(), self.flight.job.clone());
-        let opened = blocking(move || {
-            let left = record::read::<Partial>(&path.with_extension("json")).ok();
-            let left = left.filter(|left| left.format == FORMAT && left.url == job.url);
-            let stored = left.as_ref().map_or(0, |left| left.received);
-            Ok((Sink::open(&path, stored, kind)?, left))
-        });
-        let (sink, left) = opened.await?;
-        if let Some(left) = left.filter(|_| sink.stored > 0) {
-            self.saved = sink.stored;
-            self.told = Told {
-                bytes: left.bytes,
-                etag: left.etag,
-                last_modified: left.last_modified,
-                media: None,
-            };
-        }
-        self.sink = Some(sink);
-        self.begun = true;
-        Ok(())
-    }
-
     fn stored(&self) -> u64 {
         self.sink.as_ref().map_or(0, |sink| sink.stored)
     }
 
     /// One question, and what comes of it.
     async fn attempt(&mut self) -> Result<(), Failure> {
+        self.locate().await?;
         if !self.begun {
             self.begin().await?;
         }
         let from = self.stored();
         let same = self.same();
-        let mut question = Question::get(self.flight.job.url.clone());
+        let mut question = Question::get(self.url().clone());
         if let Some(accept) = &self.flight.job.accept {
             question = question.header(ACCEPT, accept);
         }
-        if let Some(authorization) = &self.flight.job.authorization {
+        if let Some(authorization) = self.authorization() {
             question = question.header(AUTHORIZATION, authorization);
         }
         if let Some(tag) = &self.flight.job.unless {
@@ -282,17 +253,6 @@ impl<'a> Course<'a> {
             Sends::Same => return Err(Failure::Same),
         }
         self.pump(&mut reply).await
-    }
-
-    /// What the source has to hold against what is here: a strong tag, or a date (RFC 9110 13.1.5).
-    fn same(&self) -> Option<String> {
-        let tag = self.told.etag.as_ref().filter(|tag| tag.starts_with('"'));
-        tag.or(self.told.last_modified.as_ref()).cloned()
-    }
-
-    /// Whether a wrong part would be found out at the end.
-    fn is_known(&self) -> bool {
-        self.checksum().is_some() || self.flight.job.pinned.is_some()
     }
 
     /// The source answers: makes room, and lets readers begin.
@@ -493,7 +453,9 @@ impl<'a> Course<'a> {
         let keeps = failure.is_some_and(Failure::keeps_part) && self.stored() > 0;
         let left = keeps.then(|| self.partial(self.stored()));
         let file = self.sink.take().map(|sink| sink.file);
-        let (path, failed) = (self.path.clone(), failure.is_some());
+        // What an earlier life left and this one did not come to is left for the next.
+        let untouched = !self.begun && failure.is_some_and(Failure::keeps_part);
+        let (path, failed) = (self.path.clone(), failure.is_some() && !untouched);
         let cleared = blocking(move || {
             let state = path.with_extension("json");
             match (left, file) {

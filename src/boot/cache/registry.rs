@@ -6,7 +6,7 @@
 //! is fetched, what the tag stood for last is given.
 
 pub mod reference;
-mod token;
+pub(super) mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -34,7 +34,7 @@ const TURNS: usize = 16;
 /// As many tags and tokens as are remembered; the oldest go first.
 const MOST_KNOWN: usize = 4096;
 /// Every form of manifest that a client may want, as one question: what the registry has is what is kept.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(super) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -278,6 +278,16 @@ async fn fetch(
     base: &SourceUrl,
     now: Timestamp,
 ) -> Result<Token, Failure> {
+    let body = token_body(upstream, challenge, base).await?;
+    Token::read(&body, now).ok_or(Failure::Token)
+}
+
+/// What is answered where a registry says that its tokens are had.
+pub(super) async fn token_body(
+    upstream: &Upstream,
+    challenge: &Challenge,
+    base: &SourceUrl,
+) -> Result<Vec<u8>, Failure> {
     let url: SourceUrl = challenge.url().parse().map_err(|_| Failure::Token)?;
     if base.as_str().starts_with("https:") && !url.as_str().starts_with("https:") {
         return Err(Failure::Token);
@@ -286,8 +296,7 @@ async fn fetch(
     if reply.status != StatusCode::OK {
         return Err(Failure::Status(reply.status.as_u16()));
     }
-    let body = reply.small(token::MAX).await.map_err(|_| Failure::Token)?;
-    Token::read(&body, now).ok_or(Failure::Token)
+    reply.small(token::MAX).await.map_err(|_| Failure::Token)
 }
 
 fn failed(name: &str, why: &Failure) -> Missing {

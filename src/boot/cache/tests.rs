@@ -1,3 +1,4 @@
+mod oci;
 mod signed;
 mod source;
 

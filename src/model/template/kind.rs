@@ -7,6 +7,7 @@ use super::schema::{CHECKSUMS_KEYS, DISK_KEYS, Key, Kind, Tree};
 use super::{emit, quoted};
 use crate::model::action::MAX_CONTENT;
 use crate::model::nearest;
+use crate::model::oci::OciName;
 use crate::model::yaml::to_yaml;
 use crate::model::{Digest, SigningKey, SourceUrl};
 
@@ -57,7 +58,7 @@ fn single(kind: Kind, text: &str, node: &Node) -> Result<Value, String> {
             Ok(digest) => Ok(digest.to_string().into()),
             Err(error) => Err(error.reason),
         },
-        Kind::Web => match text.parse::<SourceUrl>() {
+        Kind::Web => match text.parse().and_then(SourceUrl::web) {
             Ok(url) => Ok(url.to_string().into()),
             Err(error) => Err(format!(
                 "{}; a valid example: {}",
@@ -135,6 +136,15 @@ fn url(text: &str) -> Result<Value, String> {
             return wrong("names no image");
         }
         return Ok(text.into());
+    }
+    if OciName::is_meant(text) {
+        return match text.parse::<OciName>() {
+            Ok(_) => Ok(text.into()),
+            Err(why) => Err(format!(
+                "{}: {why}; a valid example: oci://registry.example.net/images/debian:13",
+                quoted(text)
+            )),
+        };
     }
     let rest = text
         .strip_prefix("http://")

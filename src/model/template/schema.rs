@@ -8,7 +8,7 @@ pub enum Kind {
     Text,
     /// An absolute path without `..`.
     Path,
-    /// `http://…`, `https://…` or `image:NAME`.
+    /// `http://…`, `https://…`, `oci://…` or `image:NAME`.
     Url,
     Urls,
     /// A list of words.
@@ -60,7 +60,7 @@ impl Kind {
         match self {
             Self::Text | Self::Words => "text",
             Self::Path => "absolute path",
-            Self::Url => "`http://…`, `https://…` or `image:NAME`",
+            Self::Url => "`http://…`, `https://…`, `oci://…` or `image:NAME`",
             Self::Urls => "list of those",
             Self::Texts => "list of texts",
             Self::Checksum => "`sha256:…` or `sha512:…`",

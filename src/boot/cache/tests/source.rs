@@ -25,6 +25,8 @@ pub enum Manner {
     /// Says that it has so many bytes.
     Says(usize),
     Code(u16),
+    /// Wants a token from there, unless one is brought.
+    Wants(String),
     To(String),
     Packed,
 }
@@ -154,6 +156,12 @@ impl State {
         match manner {
             Manner::Code(code) => {
                 let text = format!("HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n");
+                socket.write_all(text.as_bytes()).await
+            }
+            Manner::Wants(realm) => {
+                let text = format!(
+                    "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"{realm}\"\r\nContent-Length: 0\r\n\r\n"
+                );
                 socket.write_all(text.as_bytes()).await
             }
             Manner::To(target) => {
