@@ -79,14 +79,11 @@ impl Asking<'_> {
 
     /// The digest of the one layer.
     async fn layer(&mut self) -> Result<Digest, Failure> {
-        let manifest = self.manifest(&self.name.reference).await?;
-        let manifest = match manifest.manifests.is_empty() {
-            true => manifest,
-            false => {
-                let chosen = manifest.of_platform(&self.name.arch)?;
-                self.manifest(&OciReference::Digest(chosen)).await?
-            }
-        };
+        let mut manifest = self.manifest(&self.name.reference).await?;
+        if !manifest.manifests.is_empty() {
+            let chosen = manifest.of_platform(&self.name.arch)?;
+            manifest = self.manifest(&OciReference::Digest(chosen)).await?;
+        }
         Ok(manifest.only_layer()?)
     }
 
@@ -112,11 +109,7 @@ impl Asking<'_> {
 
     /// Asks, and once more with a token where the registry wants one.
     async fn ask(&mut self, question: Question) -> Result<Reply, Failure> {
-        let with = |authorization: &Option<String>| match authorization {
-            Some(text) => question.clone().header(AUTHORIZATION, text),
-            None => question.clone(),
-        };
-        let reply = self.upstream.ask(&with(&self.authorization)).await?;
+        let reply = self.ask_with(&question).await?;
         if reply.status != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
             return Ok(reply);
         }
@@ -125,7 +118,16 @@ impl Asking<'_> {
         let challenge = challenge.ok_or(Failure::Status(401))?;
         let body = registry::token_body(self.upstream, &challenge, &question.url).await?;
         self.authorization = Some(token::header_of(&body).ok_or(Failure::Token)?);
-        Ok(self.upstream.ask(&with(&self.authorization)).await?)
+        self.ask_with(&question).await
+    }
+
+    async fn ask_with(&self, question: &Question) -> Result<Reply, Failure> {
+        let question = question.clone();
+        let question = match &self.authorization {
+            Some(text) => question.header(AUTHORIZATION, text),
+            None => question,
+        };
+        Ok(self.upstream.ask(&question).await?)
     }
 }
 
