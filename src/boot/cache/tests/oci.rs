@@ -87,6 +87,7 @@ async fn a_tag_that_moved_changes_nothing_until_a_person_takes_the_new() {
         b"for amd64",
         "by its digest"
     );
+    house.settle().await;
     house
         .cache
         .change(&name, ImageChange::Refresh)
