@@ -78,7 +78,7 @@ use utoipa::ToSchema;
 
 pub use boot::{BootOnce, SetLoader, Trace};
 pub use event::{Actor, Event};
-pub use image::{AddImage, Image, ImageVerdict, Imported};
+pub use image::{AddImage, Checksums, Image, ImageVerdict, Imported};
 pub use machine::{
     AddMachine, Apply, Conflict, EditTags, LockMachine, Machine, MachineLog, Merge, SetMachine,
     Split,

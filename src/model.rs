@@ -5,7 +5,9 @@
 
 pub mod action;
 pub mod agent;
+pub mod base64;
 pub mod boot;
+pub mod checksums;
 pub mod defaults;
 pub mod digest;
 pub mod disk;
@@ -23,6 +25,7 @@ pub mod naming;
 #[cfg(feature = "server")]
 pub mod nearest;
 pub mod network;
+pub mod oci;
 pub mod setting;
 pub mod sighting;
 pub mod snippets;
@@ -39,6 +42,7 @@ pub use boot::{
     AgentRecord, Arch, Boot, BootRecord, BootRequest, Decision, LoaderChoice, Once, Platform, Rung,
     decide,
 };
+pub use checksums::{Checksums, Proof, SigningKey};
 pub use defaults::Defaults;
 pub use digest::Digest;
 pub use disk::DiskRule;

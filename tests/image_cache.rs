@@ -174,6 +174,33 @@ fn images_go_in_by_the_command_line_and_over_to_another_place_in_a_bundle() {
     assert!(events.exists());
 }
 
+#[test]
+fn an_image_in_a_registry_is_fetched_as_any_other() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let content = vec![7; 300_000];
+    let pushed = registry.push("images/disk", "1.0", &content);
+    let place = Place::new();
+    let daemon = place.start();
+    let add = |name: &str, reference: &str| {
+        let server = format!("unix:{}", place.socket().display());
+        let at = registry.url().replacen("http:", "oci:", 1);
+        let url = format!("{at}/images/disk{reference}");
+        run(bare("image").args(["add", name, &url, "--server", &server]))
+    };
+    for (name, reference) in [("tag", ":1.0"), ("digest", &*format!("@{}", pushed.digest))] {
+        let added = add(name, reference);
+        assert_eq!(added.code, Some(0), "{}", added.err);
+        let shown = image(&daemon, name);
+        assert_eq!(shown["digest"], json!(pushed.layer), "{shown}");
+        assert_eq!(shown["bytes"], json!(300_000), "{shown}");
+    }
+    let absent = add("absent", ":2.0");
+    assert_eq!(absent.code, Some(1), "{}", absent.err);
+    assert!(absent.err.contains("404"), "{}", absent.err);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_is_pulled_through_and_not_needed_any_more() {
     let Some(registry) = Registry::start() else {

@@ -20,9 +20,15 @@ pub struct Image {
     /// Its URL; absent where a person brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What somebody told that it has to be.
+    /// What it has to be, as somebody told, or as its vendor told at the first download.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
+    /// Where its vendor tells that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
+    /// The fingerprint of the key that signed what its vendor told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// What it is, since its first download.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -49,9 +55,30 @@ pub struct AddImage {
     /// `sha256:…` or `sha512:…`; without one, what comes first is what it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
+    /// Instead of that, where its vendor tells its checksum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
     /// It is never removed to make room.
     #[serde(default)]
     pub pin: bool,
+}
+
+/// Where a vendor tells the checksums of its files, and how they are believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Checksums {
+    /// A file with a line for the image.
+    #[schema(example = "https://images.example.net/SHA256SUMS")]
+    pub url: String,
+    /// Its signature; without one, it is signed in itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://images.example.net/SHA256SUMS.gpg")]
+    pub signature: Option<String>,
+    /// Who signed it: the name of a key that comes with Dragonfly, or an armored public key. Without one, it is not
+    /// signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ubuntu-cloudimage")]
+    pub key: Option<String>,
 }
 
 /// What came in with a bundle.

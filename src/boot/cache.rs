@@ -6,15 +6,19 @@
 //!
 //! - `record`: what is written down of an image. - `stock`: files, records, room. - `flight`: one download, and
 //!   `growing` what its readers see of it. - `upstream`: http and https to the sources. - `sums`: checksums.
+//! - `checksums`: what vendors tell that their files have to be, and [`openpgp`]: whether they signed that.
 //! - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
-//!   many images in one file. - [`registry`]: container registries.
+//!   many images in one file. - [`registry`]: container registries, and [`oci`]: images in them.
 
 mod bundle;
 pub mod change;
+mod checksums;
 mod failure;
 mod flight;
 mod growing;
 pub mod image;
+mod oci;
+mod openpgp;
 mod record;
 pub mod registry;
 mod stock;
@@ -44,7 +48,7 @@ use self::upstream::Upstream;
 use crate::core::Clock;
 use crate::model::digest::hex;
 use crate::model::field::FieldError;
-use crate::model::{Digest, ImageName, ImageShelf, KnownImage, SourceUrl};
+use crate::model::{Checksums, ImageName, ImageShelf, KnownImage, Proof, SourceUrl};
 
 pub use bundle::{Export, Import};
 pub use change::{Kept, NoChange, Upload};
@@ -454,6 +458,10 @@ fn settled(
         Ok(fetched) => {
             let record = &mut shown.record;
             record.digest = Some(fetched.blob.digest.clone());
+            if let Some(vouched) = &fetched.vouched {
+                record.checksum = Some(vouched.checksum.clone());
+                record.signer.clone_from(&vouched.signer);
+            }
             record.bytes = Some(fetched.blob.bytes);
             record.etag.clone_from(&fetched.etag);
             record.last_modified.clone_from(&fetched.last_modified);
@@ -475,6 +483,7 @@ fn job_of(record: &Record) -> Option<Job> {
     Some(Job {
         url: record.url.clone()?,
         checksum: record.checksum.clone(),
+        checksums: record.checksums.clone(),
         pinned: record.digest.clone(),
         unless: None,
         authorization: None,
@@ -487,9 +496,15 @@ fn flight_key(job: &Job) -> String {
     let parts = [
         Some(job.url.to_string()),
         job.checksum.as_ref().map(ToString::to_string),
+        job.checksums.as_ref().map(written),
         job.pinned.as_ref().map(ToString::to_string),
     ];
     short_sum(&parts.map(Option::unwrap_or_default).join("\n"), 16)
+}
+
+/// With all that it is believed by.
+fn written(checksums: &Checksums) -> String {
+    serde_json::to_string(checksums).unwrap_or_default()
 }
 
 fn short_sum(text: &str, bytes: usize) -> String {
@@ -512,10 +527,10 @@ impl ImageShelf for Cache {
         })
     }
 
-    fn adopt(&self, url: &str, checksum: Option<&Digest>) -> Result<ImageName, FieldError> {
+    fn adopt(&self, url: &str, proof: Option<&Proof>) -> Result<ImageName, FieldError> {
         let url: SourceUrl = url.parse()?;
-        let name = adopted_name(&url, checksum)?;
-        let record = Record::new(Some(url), checksum.cloned());
+        let name = adopted_name(&url, proof)?;
+        let record = Record::new(Some(url), proof.cloned());
         let mut new = false;
         let key = Key::Image(name.clone());
         self.0.stock.edit(&key, |known| {
@@ -531,11 +546,13 @@ impl ImageShelf for Cache {
 }
 
 /// The name of the file, and something that tells it from others of that name.
-fn adopted_name(url: &SourceUrl, checksum: Option<&Digest>) -> Result<ImageName, FieldError> {
-    let whole = format!(
-        "{url}\n{}",
-        checksum.map(ToString::to_string).unwrap_or_default()
-    );
+fn adopted_name(url: &SourceUrl, proof: Option<&Proof>) -> Result<ImageName, FieldError> {
+    let told = match proof {
+        Some(Proof::Checksum(checksum)) => checksum.to_string(),
+        Some(Proof::Checksums(told)) => written(told),
+        None => String::new(),
+    };
+    let whole = format!("{url}\n{told}");
     let mark = short_sum(&whole, 6);
     let fits = |c: &char| c.is_ascii_alphanumeric() || "._+-".contains(*c);
     let most = ImageName::MAX - mark.len() - 1;

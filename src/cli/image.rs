@@ -14,17 +14,18 @@ use super::out::sections::Section;
 use super::out::table::{self, Cell, Column};
 use super::out::text::{clean, count, size};
 use super::out::{Screen, Tone, time};
-use crate::api::{Image, ImageVerdict, List};
+use crate::api::{Checksums, Image, ImageVerdict, List};
 
 const IMAGES: &str = "/api/v1/images";
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::new("NAME", 0, 12),
     Column::new("STATE", 0, 8),
     Column::new("SIZE", 1, 8),
     Column::new("PIN", 3, 3),
     Column::new("USED", 2, 8),
-    Column::new("FROM", 4, 16),
+    Column::new("SIGNED BY", 4, 9),
+    Column::new("FROM", 5, 16),
 ];
 
 pub async fn run(
@@ -119,8 +120,31 @@ fn row(image: &Image, now: jiff::Timestamp) -> Vec<Cell> {
         Cell::maybe(image.bytes.map(size).as_deref()),
         Cell::new(if image.pinned { "yes" } else { "" }),
         Cell::maybe(used.as_deref()),
+        Cell::maybe(image.checksums.as_ref().map(signer)),
         Cell::toned(Tone::Faint, image.url.as_deref().unwrap_or("uploaded")),
     ]
+}
+
+/// Whose signature its checksum has, or is to have.
+fn signer(checksums: &Checksums) -> &str {
+    match checksums.key.as_deref() {
+        Some(key) if key.starts_with('-') => "a key of your own",
+        Some(name) => name,
+        None => "nobody",
+    }
+}
+
+/// How it is believed what it has to be.
+fn believed(image: &Image) -> Option<String> {
+    let told = image.checksums.as_ref()?;
+    let (url, key) = (&told.url, signer(told));
+    Some(match (&told.key, &image.signer, &image.checksum) {
+        (None, _, Some(_)) => format!("told by {url}, not signed"),
+        (None, _, None) => format!("to be told by {url}, not signed"),
+        (Some(_), Some(signer), _) => format!("signed by {key} ({signer})"),
+        (Some(_), None, Some(_)) => format!("brought in a bundle; said to be signed by {key}"),
+        (Some(_), None, None) => format!("to be signed by {key}"),
+    })
 }
 
 fn tone(state: &str) -> Tone {
@@ -174,6 +198,7 @@ async fn show(name: &str, client: &mut Client, screen: &mut Screen) -> Result<()
                 .map(|bytes| format!("{} ({bytes} bytes)", size(bytes))),
         ),
         ("has to be", image.checksum.clone()),
+        ("which is", believed(&image)),
         ("is", image.digest.clone()),
         ("pinned", image.pinned.then(|| "yes".to_owned())),
         ("fetched", ago(&image.fetched_at)),

@@ -16,7 +16,7 @@ use crate::boot::cache::{
 };
 use crate::core::SystemClock;
 use crate::core::config::Config;
-use crate::model::{Digest, ImageChange, ImageName};
+use crate::model::{Checksums, Digest, ImageChange, ImageName};
 use crate::web::images::{Arrived, BodyStream, Images, NoImage};
 
 /// The folder of the cache in the data folder.
@@ -244,12 +244,26 @@ fn view(image: Image) -> api::Image {
         why,
         url: image.url.map(|url| url.to_string()),
         checksum: image.checksum.map(|checksum| checksum.to_string()),
+        checksums: image.checksums.map(checksums),
+        signer: image.signer,
         digest: image.digest.map(|digest| digest.to_string()),
         bytes: image.bytes,
         received,
         pinned: image.pinned,
         fetched_at: image.fetched_at.map(|at| at.to_string()),
         used_at: image.used_at.map(|at| at.to_string()),
+    }
+}
+
+fn checksums(told: Checksums) -> api::Checksums {
+    let (signature, key) = match told.signed {
+        Some(by) => (by.signature, Some(by.key.to_string())),
+        None => (None, None),
+    };
+    api::Checksums {
+        url: told.url.to_string(),
+        signature: signature.map(|url| url.to_string()),
+        key,
     }
 }
 
@@ -270,6 +284,7 @@ fn refused(no: &NoChange) -> NoImage {
             Code::Unavailable,
             "dragonfly image list tells what is on its way",
         ),
+        NoChange::Key(_) => (Code::Invalid, "export the public key: gpg --export --armor"),
         NoChange::Bundle(_) => (Code::Invalid, "make it anew: dragonfly image export"),
         NoChange::Failed(_) => (
             Code::Conflict,

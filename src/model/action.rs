@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::checksums::Checksums;
 use super::digest::Digest;
 use super::disk::DiskRule;
 
@@ -101,6 +102,9 @@ pub struct WriteImage {
     /// Over the bytes that are fetched, before they are unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Digest>,
+    /// Where its vendor tells its checksum; for us alone, no agent is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
     #[serde(default)]
     pub disk: DiskRule,
     /// Read off the first bytes where it is absent.
@@ -136,6 +140,9 @@ pub struct Unpack {
     pub url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Digest>,
+    /// As of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
     #[serde(flatten)]
     pub place: Place,
     /// The folder that it is unpacked into.

@@ -121,43 +121,13 @@ impl FromStr for SshKey {
 
 /// RFC 4253 6.6: the key begins with its kind, behind four bytes that tell the kind's length.
 fn names_its_kind(blob: &str, kind: &str) -> bool {
-    let Some(bytes) = base64(blob) else {
+    let Some(bytes) = super::base64::read(blob) else {
         return false;
     };
     let length = u32::try_from(kind.len()).unwrap_or_default().to_be_bytes();
     let head = bytes.strip_prefix(&length[..]);
     head.and_then(|rest| rest.strip_prefix(kind.as_bytes()))
         .is_some_and(|key| key.len() >= 32)
-}
-
-/// RFC 4648 4, with its padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len());
-    let (mut held, mut bits) = (0_u32, 0_u32);
-    for digit in digits.bytes() {
-        held = (held << 6) | u32::from(sextet(digit)?);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from((held >> bits) & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
-}
-
-const fn sextet(digit: u8) -> Option<u8> {
-    Some(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
 }
 
 /// A password as `/etc/shadow` keeps it. It is given to the machine that it is for, and neither logged nor shown.

@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::checksums::Proof;
 use super::digest::Digest;
 use super::field::{FieldError, quoted, text_field};
+use super::oci::OciName;
 
 /// Before the name of an image where a template would have a URL.
 pub const SCHEME: &str = "image:";
@@ -58,7 +60,8 @@ impl FromStr for ImageName {
     }
 }
 
-/// Where an image is fetched from: `http://` or `https://`, without a user name, a password and a fragment.
+/// Where an image is fetched from: `http://`, `https://` or, in a container registry, `oci://` and `oci+http://`; without a
+/// user name, a password and a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SourceUrl(Box<str>);
@@ -66,6 +69,24 @@ text_field!(SourceUrl);
 
 impl SourceUrl {
     pub const MAX: usize = 2048;
+
+    /// What it names in a container registry, if it does.
+    pub fn oci(&self) -> Option<OciName> {
+        self.0.parse().ok()
+    }
+
+    /// Itself, where it is asked by HTTP: a file beside an image, a registry, where a redirect leads.
+    pub fn web(self) -> Result<Self, FieldError> {
+        if OciName::is_meant(&self.0) {
+            let why = format!("{} is fetched by http and https alone", quoted(&self.0));
+            return Err(FieldError::new(
+                "url",
+                why,
+                "https://images.example.net/SHA256SUMS",
+            ));
+        }
+        Ok(self)
+    }
 
     /// The last part of its path, for a name.
     pub fn file_name(&self) -> &str {
@@ -94,7 +115,9 @@ fn url(text: &str) -> Result<(), String> {
     let (scheme, rest) = text
         .split_once("://")
         .ok_or_else(|| format!("{} begins with neither http:// nor https://", quoted(text)))?;
-    if scheme != "http" && scheme != "https" {
+    if OciName::is_meant(text) {
+        text.parse::<OciName>()?;
+    } else if scheme != "http" && scheme != "https" {
         return Err(format!(
             "{} is fetched by http and https alone",
             quoted(text)
@@ -135,8 +158,8 @@ pub trait ImageShelf: fmt::Debug + Send + Sync {
     fn lookup(&self, name: &ImageName) -> Option<KnownImage>;
 
     /// The name under which machines get what lies at `url`; it is fetched when the first of them asks. The same URL
-    /// and checksum have the same name. Only what an admin wrote may come in here.
-    fn adopt(&self, url: &str, checksum: Option<&Digest>) -> Result<ImageName, FieldError>;
+    /// and proof have the same name. Only what an admin wrote may come in here.
+    fn adopt(&self, url: &str, proof: Option<&Proof>) -> Result<ImageName, FieldError>;
 }
 
 /// What a person does to an image.
@@ -145,7 +168,7 @@ pub enum ImageChange {
     /// It is fetched from there, now.
     Add {
         url: SourceUrl,
-        checksum: Option<Digest>,
+        proof: Option<Proof>,
         pin: bool,
     },
     /// Its bytes came from the person.
@@ -165,10 +188,12 @@ pub enum ImageChange {
 impl fmt::Display for ImageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add { url, checksum, pin } => {
+            Self::Add { url, proof, pin } => {
                 write!(f, "added from {url}")?;
-                if let Some(checksum) = checksum {
-                    write!(f, ", {checksum}")?;
+                match proof {
+                    Some(Proof::Checksum(checksum)) => write!(f, ", {checksum}")?,
+                    Some(Proof::Checksums(checksums)) => write!(f, ", checksums {checksums}")?,
+                    None => {}
                 }
                 f.write_str(if *pin { ", pinned" } else { "" })
             }

@@ -12,9 +12,10 @@ use crate::model::action::{Action, Home, Place};
 use crate::model::agent::{Work, WorkStep};
 use crate::model::disk::choose;
 use crate::model::machine::Disk;
+use crate::model::oci::OciName;
 use crate::model::template::{RenderedStep, Template, variables};
 use crate::model::workflow::{ChosenDisk, StepStatus, Taking};
-use crate::model::{Defaults, Digest, DiskRule, Machine, Workflow};
+use crate::model::{Defaults, Digest, DiskRule, Machine, Proof, Workflow};
 
 /// This Dragonfly, as one machine reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Server {
 /// The images that are kept near.
 pub trait Shelf: std::fmt::Debug + Send + Sync {
     /// Where machines fetch what a template names: a path on our own server, and what it has to be, if that is known.
-    fn place(&self, url: &str, checksum: Option<&Digest>) -> Result<Placed, String>;
+    fn place(&self, url: &str, proof: Option<&Proof>) -> Result<Placed, String>;
 }
 
 /// An image's place.
@@ -96,16 +97,26 @@ impl Recipe<'_> {
 
     /// Machines speak plain HTTP with us alone, so what they fetch is fetched by us.
     fn bring_near(&self, action: &mut Action) -> Result<(), String> {
-        let (url, checksum) = match action {
-            Action::Image2disk(image) => (&mut image.url, &mut image.checksum),
-            Action::Archive2disk(archive) => (&mut archive.url, &mut archive.checksum),
+        let (url, checksum, checksums) = match action {
+            Action::Image2disk(i) => (&mut i.url, &mut i.checksum, i.checksums.take()),
+            Action::Archive2disk(a) => (&mut a.url, &mut a.checksum, a.checksums.take()),
             _ => return Ok(()),
         };
         let own = format!("{}/", self.server.http);
         if url.starts_with(&own) {
             return Ok(());
         }
-        let placed = self.shelf.place(url, checksum.as_ref())?;
+        // A registry has a name for all platforms, and we know the one of this machine.
+        if OciName::is_meant(url)
+            && !url.contains('?')
+            && let Some(arch) = &self.machine.hardware.architecture
+        {
+            url.push_str("?arch=");
+            url.push_str(arch);
+        }
+        let told = checksum.clone().map(Proof::Checksum);
+        let proof = told.or(checksums.map(Proof::Checksums));
+        let placed = self.shelf.place(url, proof.as_ref())?;
         *url = format!("{}{}", self.server.http, placed.path);
         if checksum.is_none() {
             *checksum = placed.digest;

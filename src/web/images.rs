@@ -14,7 +14,7 @@ use super::problem::Fault;
 use super::{Web, nearest};
 use crate::api::{self, Code};
 use crate::core::{Call, Command, ReceiptStatus};
-use crate::model::{Digest, ImageChange, ImageName};
+use crate::model::{Checksums, Digest, FieldError, ImageChange, ImageName, Proof, SourceUrl};
 
 /// The image cache, as this room sees it.
 pub trait Images: fmt::Debug + Send + Sync {
@@ -100,13 +100,39 @@ pub fn show(ask: &Ask) -> Result<Response<Body>, Fault> {
 pub async fn add(ask: Ask) -> Result<Response<Body>, Fault> {
     let asked: api::AddImage = ask.json()?;
     let name = asked.name.parse()?;
-    let checksum = asked.checksum.as_deref().map(str::parse).transpose()?;
     let change = ImageChange::Add {
         url: asked.url.parse()?,
-        checksum,
+        proof: proof(asked.checksum.as_deref(), asked.checksums)?,
         pin: asked.pin,
     };
     change_image(&ask, name, change).await
+}
+
+fn proof(
+    checksum: Option<&str>,
+    checksums: Option<api::Checksums>,
+) -> Result<Option<Proof>, FieldError> {
+    match (checksum, checksums) {
+        (None, None) => Ok(None),
+        (Some(checksum), None) => Ok(Some(Proof::Checksum(checksum.parse()?))),
+        (None, Some(told)) => {
+            let of = |field: &'static str, text: Option<String>| {
+                let parsed = text.map(|text| text.parse::<SourceUrl>()).transpose();
+                parsed.map_err(|error| FieldError::new(field, error.reason, error.example))
+            };
+            let key = told.key.map(|key| key.parse()).transpose()?;
+            let url = of("checksums.url", Some(told.url))?;
+            let signature = of("checksums.signature", told.signature)?;
+            let told = url
+                .map(|url| Checksums::new(url, signature, key))
+                .transpose()?;
+            Ok(told.map(Proof::Checksums))
+        }
+        (Some(_), Some(_)) => {
+            let why = "it stands beside checksums: what the image has to be is told by one of them";
+            Err(FieldError::new("checksum", why, "sha256:…"))
+        }
+    }
 }
 
 /// Read to its end and verified, then written down, then an image.

@@ -310,6 +310,8 @@ impl Import {
         for (name, mut record) in self.records {
             record.fetched_at = Some(now);
             record.used_at = None;
+            // Its bytes were verified here, the signature over its checksum was not.
+            record.signer = None;
             let key = Key::Image(name);
             let trouble = None;
             self.cache

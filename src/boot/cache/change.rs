@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::checksums::{Unproven, keyring};
 use super::failure::Failure;
 use super::flight::{Job, Sink, blocking};
 use super::record::{Key, Record};
 use super::stock::{Blob, Shown, Stock};
 use super::{Cache, flight_key, job_of, short_sum};
-use crate::model::{Digest, ImageChange, ImageName};
+use crate::model::{Digest, ImageChange, ImageName, Proof};
 
 /// Why a change is not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,8 @@ pub enum NoChange {
     NotHere(ImageName),
     #[error("{0}")]
     Grounded(String),
+    #[error(transparent)]
+    Key(Unproven),
     /// A bundle that is none.
     #[error("the bundle cannot be read: {0}")]
     Bundle(String),
@@ -37,6 +40,14 @@ pub enum NoChange {
 impl Cache {
     /// Whether this can be done as things stand. Nothing is changed.
     pub fn check(&self, name: &ImageName, change: &ImageChange) -> Result<(), NoChange> {
+        if let ImageChange::Add {
+            proof: Some(Proof::Checksums(checksums)),
+            ..
+        } = change
+            && let Some(by) = &checksums.signed
+        {
+            keyring(&by.key).map_err(NoChange::Key)?;
+        }
         let known = self.0.stock.get(&Key::Image(name.clone()));
         let Some(Shown { record, .. }) = known else {
             return match change {
@@ -51,9 +62,9 @@ impl Cache {
             None => "brought by a person".into(),
         };
         match change {
-            ImageChange::Add { url, checksum, .. } => {
+            ImageChange::Add { url, proof, .. } => {
                 let same = record.url.as_ref() == Some(url)
-                    && (checksum.is_none() || *checksum == record.checksum);
+                    && (proof.is_none() || *proof == record.proof());
                 if same {
                     return Ok(());
                 }
@@ -62,6 +73,8 @@ impl Cache {
             ImageChange::Upload { .. } => Err(NoChange::Taken(name.clone(), source())),
             ImageChange::Refresh if record.url.is_none() => Err(NoChange::NoSource(name.clone())),
             ImageChange::Refresh => match &record.checksum {
+                // Its vendor may tell another one by now.
+                _ if record.checksums.is_some() => Ok(()),
                 Some(checksum) => Err(NoChange::Told(name.clone(), checksum.clone())),
                 None => Ok(()),
             },
@@ -74,9 +87,9 @@ impl Cache {
         self.check(name, &change)?;
         let key = Key::Image(name.clone());
         match change {
-            ImageChange::Add { url, checksum, pin } => {
+            ImageChange::Add { url, proof, pin } => {
                 self.0.stock.edit(&key, |known| {
-                    let record = Record::new(Some(url), checksum);
+                    let record = Record::new(Some(url), proof);
                     let mut shown = known.unwrap_or(Shown {
                         record,
                         trouble: None,
@@ -129,6 +142,7 @@ impl Cache {
         let job = if anew {
             let unless = shown.record.etag.filter(|_| here);
             Job {
+                checksum: job.checksum.filter(|_| job.checksums.is_none()),
                 pinned: None,
                 unless,
                 ..job
@@ -200,7 +214,7 @@ impl Cache {
 
     /// A verified file becomes an image that a person brought.
     pub async fn take_in(&self, name: &ImageName, kept: Kept, pin: bool) -> Result<(), NoChange> {
-        let mut record = Record::new(None, kept.checksum.clone());
+        let mut record = Record::new(None, kept.checksum.clone().map(Proof::Checksum));
         record.digest = Some(kept.blob.digest.clone());
         record.bytes = Some(kept.blob.bytes);
         record.fetched_at = Some(self.now());

@@ -2,9 +2,11 @@
 
 use std::io;
 
+use super::checksums::Unproven;
+use super::oci::NoImage;
 use super::stock::NoRoom;
 use super::upstream::Trouble;
-use crate::model::Digest;
+use crate::model::{Digest, SourceUrl};
 
 /// Why a download ended without an image. Nothing of it is served as whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum Failure {
          take the new one with: dragonfly image refresh"
     )]
     Pinned { wanted: Digest, found: Digest },
+    #[error("{0}, which tells what it has to be, is not there: {1}")]
+    NoChecksums(SourceUrl, Box<Self>),
+    #[error("{0}, which tells what it has to be, is not believed: {1}")]
+    Unproven(SourceUrl, Unproven),
+    #[error(transparent)]
+    Registry(#[from] NoImage),
     #[error("the registry does not tell the digest of the tag")]
     NoDigest,
     #[error("the registry wants a token and does not give one")]
@@ -51,11 +59,12 @@ pub enum Failure {
 
 impl Failure {
     /// Whether the same question may get a better answer in a moment.
-    pub const fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         match self {
             Self::Source(trouble) => trouble.passes(),
             Self::Status(code) => matches!(code, 408 | 425 | 429 | 500..=599),
             Self::Cut { .. } => true,
+            Self::NoChecksums(_, why) => why.passes(),
             _ => false,
         }
     }
@@ -69,7 +78,7 @@ impl Failure {
     }
 
     /// Whether what has come so far is of use later.
-    pub const fn keeps_part(&self) -> bool {
+    pub fn keeps_part(&self) -> bool {
         self.passes()
             || matches!(
                 self,

@@ -5,6 +5,7 @@
 //! Range where the source says that the content is still the same; otherwise it sends all again, which is compared with
 //! what is here. So no file is ever made of two.
 
+mod begin;
 mod reply;
 mod sink;
 
@@ -20,12 +21,14 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::reply::{Sends, Told};
+use super::checksums::Vouched;
 use super::failure::Failure;
 use super::growing::{Arrival, Arriving};
+use super::oci::Origin;
 use super::record::{self, FORMAT, Key, Partial};
 use super::stock::{Blob, Stock};
 use super::upstream::{Question, Reply, Upstream};
-use crate::model::{Digest, SourceUrl};
+use crate::model::{Checksums, Digest, SourceUrl};
 
 pub use sink::Sink;
 
@@ -45,6 +48,8 @@ const ROOM_STEP: u64 = 64 * 1024 * 1024;
 pub struct Job {
     pub url: SourceUrl,
     pub checksum: Option<Digest>,
+    /// Where its checksum is told, while that is not known; asked before the download begins.
+    pub checksums: Option<Checksums>,
     /// SHA-256 of the first download.
     pub pinned: Option<Digest>,
     /// What the source called the content that is here: it is wanted only if it has another one.
@@ -75,6 +80,8 @@ pub struct Flight {
 #[derive(Clone, Debug)]
 pub struct Fetched {
     pub blob: Arc<Blob>,
+    /// What its vendor told that it has to be.
+    pub vouched: Option<Vouched>,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub media: Option<String>,
@@ -157,6 +164,11 @@ struct Course<'a> {
     stock: &'a Arc<Stock>,
     upstream: &'a Upstream,
     path: PathBuf,
+    vouched: Option<Vouched>,
+    /// Where a registry has the bytes.
+    origin: Option<Origin>,
+    /// What is here was opened, to be gone on with.
+    begun: bool,
     sink: Option<Sink>,
     writing: Option<Written>,
     saving: Option<JoinHandle<()>>,
@@ -175,6 +187,9 @@ impl<'a> Course<'a> {
             stock,
             upstream,
             path: stock.partial_path(&flight.key),
+            vouched: None,
+            origin: None,
+            begun: false,
             sink: None,
             writing: None,
             saving: None,
@@ -186,7 +201,6 @@ impl<'a> Course<'a> {
 
     /// Until every byte is in the file.
     async fn run(&mut self) -> Result<Sink, Failure> {
-        self.begin().await?;
         let (mut pause, mut tries) = (FIRST_PAUSE, 0);
         loop {
             let before = self.stored();
@@ -212,44 +226,23 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Goes on with what an earlier life of the daemon left, where that is of the same source.
-    async fn begin(&mut self) -> Result<(), Failure> {
-        let (path, job) = (self.path.clone(), self.flight.job.clone());
-        let opened = blocking(move || {
-            let left = record::read::<Partial>(&path.with_extension("json")).ok();
-            let left = left.filter(|left| left.format == FORMAT && left.url == job.url);
-            let kind = job.checksum.as_ref().map(Digest::kind);
-            let stored = left.as_ref().map_or(0, |left| left.received);
-            Ok((Sink::open(&path, stored, kind)?, left))
-        });
-        let (sink, left) = opened.await?;
-        if let Some(left) = left.filter(|_| sink.stored > 0) {
-            self.saved = sink.stored;
-            self.known_as = left.tag;
-            self.told = Told {
-                bytes: left.bytes,
-                etag: left.etag,
-                last_modified: left.last_modified,
-                media: None,
-            };
-        }
-        self.sink = Some(sink);
-        Ok(())
-    }
-
     fn stored(&self) -> u64 {
         self.sink.as_ref().map_or(0, |sink| sink.stored)
     }
 
     /// One question, and what comes of it.
     async fn attempt(&mut self) -> Result<(), Failure> {
+        self.locate().await?;
+        if !self.begun {
+            self.begin().await?;
+        }
         let from = self.stored();
         let same = self.told.same().cloned();
-        let mut question = Question::get(self.flight.job.url.clone());
+        let mut question = Question::get(self.url().clone());
         if let Some(accept) = &self.flight.job.accept {
             question = question.header(ACCEPT, accept);
         }
-        if let Some(authorization) = &self.flight.job.authorization {
+        if let Some(authorization) = self.authorization() {
             question = question.header(AUTHORIZATION, authorization);
         }
         if let Some(tag) = &self.flight.job.unless {
@@ -271,11 +264,6 @@ impl<'a> Course<'a> {
             Sends::Same => return Err(Failure::Same),
         }
         self.pump(&mut reply).await
-    }
-
-    /// Whether a wrong part would be found out at the end.
-    const fn is_known(&self) -> bool {
-        self.flight.job.checksum.is_some() || self.flight.job.pinned.is_some()
     }
 
     /// The source answers: makes room, and lets readers begin.
@@ -434,7 +422,7 @@ impl<'a> Course<'a> {
             return Err(Failure::Length { told, came: bytes });
         }
         let job = &self.flight.job;
-        if let Some(wanted) = &job.checksum
+        if let Some(wanted) = self.checksum()
             && let Some(found) = summed.like(wanted).filter(|found| *found != wanted)
         {
             let (wanted, found) = (wanted.clone(), found.clone());
@@ -462,6 +450,7 @@ impl<'a> Course<'a> {
         });
         Ok(Fetched {
             blob: blob.await?,
+            vouched: self.vouched.take(),
             etag: self.told.etag.clone(),
             last_modified: self.told.last_modified.clone(),
             media: self.told.media.clone(),
@@ -486,7 +475,9 @@ impl<'a> Course<'a> {
         };
         let left = keeps.then(|| self.partial(self.stored(), known_as));
         let file = self.sink.take().map(|sink| sink.file);
-        let (path, failed) = (self.path.clone(), failure.is_some());
+        // What an earlier life left and this one did not come to is left for the next.
+        let untouched = !self.begun && failure.is_some_and(Failure::keeps_part);
+        let (path, failed) = (self.path.clone(), failure.is_some() && !untouched);
         let cleared = blocking(move || {
             let state = path.with_extension("json");
             match (left, file) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Cache;
 use super::record::{Key, Record};
 use super::stock::Shown;
-use crate::model::{Digest, ImageName, SourceUrl};
+use crate::model::{Checksums, Digest, ImageName, SourceUrl};
 
 /// An image, and how it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,12 @@ pub struct Image {
     pub name: ImageName,
     /// None where a person brought it.
     pub url: Option<SourceUrl>,
-    /// What somebody told that it has to be.
+    /// What it has to be, as somebody told, or its vendor at the first download.
     pub checksum: Option<Digest>,
+    /// Where its vendor tells that.
+    pub checksums: Option<Checksums>,
+    /// The fingerprint of the key that signed what its vendor told.
+    pub signer: Option<String>,
     /// What it is, since its first download.
     pub digest: Option<Digest>,
     pub bytes: Option<u64>,
@@ -72,6 +76,8 @@ impl Cache {
         let Record {
             url,
             checksum,
+            checksums,
+            signer,
             digest,
             bytes,
             pinned,
@@ -83,6 +89,8 @@ impl Cache {
             name,
             url,
             checksum,
+            checksums,
+            signer,
             digest,
             bytes: length.or(bytes),
             progress,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, ImageName, SourceUrl};
+use crate::model::{Checksums, Digest, ImageName, Proof, SourceUrl};
 
 /// The layout of the records; grows when their meaning changes.
 pub const FORMAT: u16 = 1;
@@ -32,9 +32,15 @@ pub struct Record {
     /// None where a person brought the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<SourceUrl>,
-    /// What the bytes have to be, as somebody told.
+    /// What the bytes have to be, as somebody told, or as [`Self::checksums`] told at the first download.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Digest>,
+    /// Where their vendor tells what they have to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<Checksums>,
+    /// The fingerprint of the key that signed what was told there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// SHA-256 of the bytes as they came first; from then on they have to be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
@@ -60,11 +66,18 @@ pub struct Record {
 }
 
 impl Record {
-    pub const fn new(url: Option<SourceUrl>, checksum: Option<Digest>) -> Self {
+    pub fn new(url: Option<SourceUrl>, proof: Option<Proof>) -> Self {
+        let (checksum, checksums) = match proof {
+            Some(Proof::Checksum(checksum)) => (Some(checksum), None),
+            Some(Proof::Checksums(checksums)) => (None, Some(checksums)),
+            None => (None, None),
+        };
         Self {
             format: FORMAT,
             url,
             checksum,
+            checksums,
+            signer: None,
             digest: None,
             bytes: None,
             etag: None,
@@ -75,6 +88,12 @@ impl Record {
             used_at: None,
             pinned: false,
         }
+    }
+
+    /// What somebody told that the bytes have to be.
+    pub fn proof(&self) -> Option<Proof> {
+        let told = self.checksums.clone().map(Proof::Checksums);
+        told.or_else(|| self.checksum.clone().map(Proof::Checksum))
     }
 
     /// Whether its bytes may be removed to make room: they can be had again.

@@ -6,7 +6,7 @@
 //! is fetched, what the tag stood for last is given.
 
 pub mod reference;
-mod token;
+pub(super) mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ use super::record::{self, FORMAT, Key, Record};
 use super::stock::Shown;
 use super::upstream::{Question, Reply, Upstream};
 use super::{Cache, FIRST_WORD, Missing, Opened, locked, short_sum};
-use crate::model::{Digest, SourceUrl};
+use crate::model::{Digest, Proof, SourceUrl};
 
 /// What a tag stands for is not asked again within this: a rack that boots asks once.
 pub const FRESH: SignedDuration = SignedDuration::from_mins(1);
@@ -34,7 +34,7 @@ const TURNS: usize = 16;
 /// As many tags and tokens as are remembered; the oldest go first.
 const MOST_KNOWN: usize = 4096;
 /// Every form of manifest that a client may want, as one question: what the registry has is what is kept.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(super) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -94,7 +94,7 @@ impl Cache {
         let url: SourceUrl = url.parse().map_err(|_| Missing::Absent(name.clone()))?;
         self.0.stock.edit(&key, |known| {
             Some(known.unwrap_or_else(|| Shown {
-                record: Record::new(Some(url.clone()), Some(digest.clone())),
+                record: Record::new(Some(url.clone()), Some(Proof::Checksum(digest.clone()))),
                 trouble: None,
             }))
         });
@@ -106,6 +106,7 @@ impl Cache {
             Some(Job {
                 url,
                 checksum: Some(digest.clone()),
+                checksums: None,
                 pinned: None,
                 unless: None,
                 authorization: authorization.map_err(|why| failed(&name, &why))?,
@@ -277,6 +278,16 @@ async fn fetch(
     base: &SourceUrl,
     now: Timestamp,
 ) -> Result<Token, Failure> {
+    let body = token_body(upstream, challenge, base).await?;
+    Token::read(&body, now).ok_or(Failure::Token)
+}
+
+/// What is answered where a registry says that its tokens are had.
+pub(super) async fn token_body(
+    upstream: &Upstream,
+    challenge: &Challenge,
+    base: &SourceUrl,
+) -> Result<Vec<u8>, Failure> {
     let url: SourceUrl = challenge.url().parse().map_err(|_| Failure::Token)?;
     if base.as_str().starts_with("https:") && !url.as_str().starts_with("https:") {
         return Err(Failure::Token);
@@ -285,8 +296,7 @@ async fn fetch(
     if reply.status != StatusCode::OK {
         return Err(Failure::Status(reply.status.as_u16()));
     }
-    let body = reply.small(token::MAX).await.map_err(|_| Failure::Token)?;
-    Token::read(&body, now).ok_or(Failure::Token)
+    reply.small(token::MAX).await.map_err(|_| Failure::Token)
 }
 
 fn failed(name: &str, why: &Failure) -> Missing {

@@ -67,6 +67,14 @@ impl Sums {
     }
 }
 
+/// The sum of a small content that is in memory.
+pub fn of(kind: DigestKind, bytes: &[u8]) -> Option<Digest> {
+    match kind {
+        DigestKind::Sha256 => Digest::of(kind, &Sha256::digest(bytes)),
+        DigestKind::Sha512 => Digest::of(kind, &Sha512::digest(bytes)),
+    }
+}
+
 impl Summed {
     /// The sum of the same kind as `wanted`, where it was taken.
     pub fn like(&self, wanted: &Digest) -> Option<&Digest> {

@@ -1,3 +1,5 @@
+mod oci;
+mod signed;
 mod source;
 
 use std::os::unix::fs::FileExt;
@@ -10,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::change::Verdict;
 use super::*;
 use crate::core::clock::ManualClock;
-use crate::model::ImageChange;
+use crate::model::{Digest, ImageChange};
 use source::{Manner, Source};
 
 const MIB: u64 = 1024 * 1024;
@@ -59,7 +61,7 @@ impl House {
     async fn add(&self, name: &str, url: &str, checksum: Option<&str>) {
         let change = ImageChange::Add {
             url: url.parse().unwrap(),
-            checksum: checksum.map(|sum| sum.parse().unwrap()),
+            proof: checksum.map(|sum| Proof::Checksum(sum.parse().unwrap())),
             pin: false,
         };
         self.cache
@@ -541,7 +543,7 @@ async fn a_removed_image_is_gone_with_its_bytes_unless_another_has_the_same() {
 #[tokio::test]
 async fn an_adopted_url_has_one_name_that_ends_as_its_file_does() {
     let house = House::new();
-    let checksum: Digest = sum(b"x").parse().unwrap();
+    let checksum = Proof::Checksum(sum(b"x").parse().unwrap());
     let url = "https://images.example.net/debian 13/a+b.raw.zst?x=y".replace(' ', "%20");
     let name = house.cache.adopt(&url, None).unwrap();
     assert_eq!(name, house.cache.adopt(&url, None).unwrap());

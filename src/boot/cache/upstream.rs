@@ -190,7 +190,8 @@ impl Reply {
         let mut whole = Vec::new();
         while let Some(bytes) = self.next().await? {
             if whole.len() + bytes.len() > most {
-                return Err(io::Error::other(format!("it is longer than {most} bytes")));
+                let why = format!("it is longer than {most} bytes");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
             }
             whole.extend_from_slice(&bytes);
         }

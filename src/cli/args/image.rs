@@ -70,12 +70,16 @@ pub struct ImportImages {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A template names it image:NAME, and machines fetch it at /images/NAME. It is fetched once, however \
-many machines ask, and they get its bytes while they arrive. Without --checksum, what comes first \
-is what it stays.
+many machines ask, and they get its bytes while they arrive. Without --checksum and --checksums, what \
+comes first is what it stays. Keys that come with Dragonfly: alma-9, fedora-43, rocky-10, \
+ubuntu-cloudimage.
 
 Examples:
   dragonfly image add debian-13.raw.zst https://images.example.net/debian-13.raw.zst
   dragonfly image add rescue.iso https://example.net/rescue.iso --checksum sha256:5a… --pin
+  dragonfly image add noble.img https://cloud-images.example.net/noble.img \\
+      --checksums https://cloud-images.example.net/SHA256SUMS \\
+      --signature https://cloud-images.example.net/SHA256SUMS.gpg --key ubuntu-cloudimage
   dragonfly image add mine.qcow2 ./build/mine.qcow2")]
 pub struct AddImage {
     pub name: String,
@@ -84,6 +88,15 @@ pub struct AddImage {
     /// What its bytes have to be: sha256:… or sha512:…
     #[arg(long, value_name = "SUM")]
     pub checksum: Option<String>,
+    /// Where its vendor tells that instead: a file with a line for it, such as SHA256SUMS
+    #[arg(long, value_name = "URL", conflicts_with = "checksum")]
+    pub checksums: Option<String>,
+    /// The signature of that file; without it, a file that has a key is signed in itself
+    #[arg(long, value_name = "URL", requires = "key")]
+    pub signature: Option<String>,
+    /// Who signed that file: a key that comes with Dragonfly, or an armored public key in ./FILE
+    #[arg(long, value_name = "NAME|FILE", requires = "checksums")]
+    pub key: Option<String>,
     /// Never remove it to make room
     #[arg(long)]
     pub pin: bool,

@@ -34,6 +34,10 @@ async fn from_file(
     client: &mut Client,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
+    if args.checksums.is_some() {
+        return Err(Failure::usage("--checksums is for an image from a URL")
+            .hint("for a file of this side write --checksum"));
+    }
     let (file, bytes) = open(Path::new(&args.source)).await?;
     let mut ask = Ask::new(Method::PUT, path_of(&args.name)?);
     if let Some(checksum) = &args.checksum {
@@ -107,10 +111,19 @@ impl Steps {
 }
 
 async fn from_url(args: AddImage, client: &mut Client, screen: &mut Screen) -> Result<(), Failure> {
+    let checksums = match args.checksums {
+        Some(url) => Some(api::Checksums {
+            url,
+            signature: args.signature,
+            key: key(args.key).await?,
+        }),
+        None => None,
+    };
     let body = api::AddImage {
         name: args.name.clone(),
         url: args.source,
         checksum: args.checksum,
+        checksums,
         pin: args.pin,
     };
     let ask = Ask::new(Method::POST, IMAGES).body(json!(body));
@@ -130,6 +143,19 @@ async fn from_url(args: AddImage, client: &mut Client, screen: &mut Screen) -> R
     }
     receipt::show(screen, &args.name, &done)?;
     receipt::next(screen, &done)
+}
+
+/// The name of a key, or what is in a file; names of keys have neither dots nor slashes.
+async fn key(told: Option<String>) -> Result<Option<String>, Failure> {
+    let told = match told {
+        Some(told) if told.contains(['/', '.']) => told,
+        name => return Ok(name),
+    };
+    let read = tokio::fs::read_to_string(&told).await;
+    read.map(Some).map_err(|error| {
+        Failure::usage(format!("key {} cannot be read: {error}", clean(&told)))
+            .hint("it has to be armored: gpg --export --armor KEY > key.asc")
+    })
 }
 
 /// Looks until it is here, or will not come.

@@ -216,7 +216,8 @@ fn registries(raw: &Raw) -> Result<BTreeMap<String, SourceUrl>, String> {
                         alias.escape_debug()
                     ));
                 }
-                let url: SourceUrl = url.parse().map_err(|error: FieldError| error.reason)?;
+                let url = url.parse().and_then(SourceUrl::web);
+                let url = url.map_err(|error: FieldError| error.reason)?;
                 all.insert(alias.to_owned(), url);
             }
         }

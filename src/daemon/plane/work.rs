@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::boot::cache::Cache;
 use crate::core::Core;
 use crate::core::config::Config;
-use crate::model::{Digest, ImageName, ImageShelf, LinkName, Machine};
+use crate::model::{ImageName, ImageShelf, LinkName, Machine, Proof};
 use crate::provision::identity::Identity;
 use crate::provision::orders::{Whereabouts, WorkOrders};
 use crate::provision::work::{Placed, Server, Shelf};
@@ -71,13 +71,18 @@ impl Here {
 struct Kept(Option<Cache>);
 
 impl Shelf for Kept {
-    fn place(&self, url: &str, checksum: Option<&Digest>) -> Result<Placed, String> {
+    fn place(&self, url: &str, proof: Option<&Proof>) -> Result<Placed, String> {
         let Some(cache) = &self.0 else {
             return Err("no images are kept here: see images.mode in the configuration".into());
         };
         let name: ImageName = match url.strip_prefix("image:") {
+            Some(_) if matches!(proof, Some(Proof::Checksums(_))) => {
+                return Err(format!(
+                    "{url} is kept here, and was believed when it came: checksums are for a URL"
+                ));
+            }
             Some(name) => name.parse().map_err(|error| said(&error))?,
-            None => cache.adopt(url, checksum).map_err(|error| said(&error))?,
+            None => cache.adopt(url, proof).map_err(|error| said(&error))?,
         };
         let known = cache.lookup(&name).ok_or_else(|| {
             format!("there is no image {name} here: bring it with dragonfly image add {name}")

@@ -28,7 +28,7 @@ pub(super) fn fill(
 ) -> Node {
     let rule = match kind {
         Kind::Content => Rule::Content,
-        Kind::Url | Kind::Urls => Rule::Url,
+        Kind::Url | Kind::Urls | Kind::Checksums => Rule::Url,
         Kind::Words => Rule::Words,
         Kind::Command => return command(node, with),
         _ => Rule::Value,

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::node::{Data, Node, Scalar, Spot, TemplateError};
-use super::schema::{DISK_KEYS, Key, Kind, Tree};
+use super::schema::{CHECKSUMS_KEYS, DISK_KEYS, Key, Kind, Tree};
 use super::{emit, quoted};
-use crate::model::Digest;
 use crate::model::action::MAX_CONTENT;
 use crate::model::nearest;
+use crate::model::oci::OciName;
 use crate::model::yaml::to_yaml;
+use crate::model::{Digest, SigningKey, SourceUrl};
 
 type Errors = Vec<TemplateError>;
 
@@ -19,6 +20,7 @@ pub(super) fn read(kind: Kind, node: &Node, errors: &mut Errors) -> Option<Value
         return Some(Value::Null);
     }
     match kind {
+        Kind::Checksums => checksums(node, errors),
         Kind::Disk => disk(node, errors),
         Kind::Disks => list(node, errors, disk),
         Kind::Urls => list(node, errors, address),
@@ -56,6 +58,14 @@ fn single(kind: Kind, text: &str, node: &Node) -> Result<Value, String> {
             Ok(digest) => Ok(digest.to_string().into()),
             Err(error) => Err(error.reason),
         },
+        Kind::Web => match text.parse().and_then(SourceUrl::web) {
+            Ok(url) => Ok(url.to_string().into()),
+            Err(error) => Err(format!(
+                "{}; a valid example: {}",
+                error.reason, error.example
+            )),
+        },
+        Kind::SigningKey => signing_key(text),
         Kind::PartitionNumber => number(text, 1, 128),
         Kind::Number(low, high) => number(text, low, high),
         Kind::Device => device(text),
@@ -126,6 +136,15 @@ fn url(text: &str) -> Result<Value, String> {
             return wrong("names no image");
         }
         return Ok(text.into());
+    }
+    if OciName::is_meant(text) {
+        return match text.parse::<OciName>() {
+            Ok(_) => Ok(text.into()),
+            Err(why) => Err(format!(
+                "{}: {why}; a valid example: oci://registry.example.net/images/debian:13",
+                quoted(text)
+            )),
+        };
     }
     let rest = text
         .strip_prefix("http://")
@@ -333,6 +352,40 @@ fn disk(node: &Node, errors: &mut Errors) -> Option<Value> {
     }
 }
 
+/// Where checksums are told, and by which key they are signed.
+fn checksums(node: &Node, errors: &mut Errors) -> Option<Value> {
+    let Data::Map(pairs) = &node.data else {
+        let message = format!(
+            "a map is wanted, such as {{url: …/SHA256SUMS, signature: …/SHA256SUMS.gpg, key: …}}, not {}",
+            node.kind()
+        );
+        errors.push(TemplateError::new(node.at, message));
+        return None;
+    };
+    let has = |name: &str| {
+        let mut given = pairs.iter().filter(|(_, node)| !node.is_null());
+        given.any(|(word, _)| word.text == name)
+    };
+    let read = fields(pairs, CHECKSUMS_KEYS, "the key", errors)?;
+    let missing = match (has("url"), has("signature"), has("key")) {
+        (false, ..) => "the key 'url' is missing",
+        (_, true, false) => {
+            "a signature is of no use without the key that made it: 'key' is missing"
+        }
+        _ => return Some(read.into()),
+    };
+    errors.push(TemplateError::new(node.at, missing));
+    None
+}
+
+fn signing_key(text: &str) -> Result<Value, String> {
+    match text.parse::<SigningKey>() {
+        Ok(key) => Ok(key.to_string().into()),
+        Err(error) if text.starts_with("-----") => Err(error.reason),
+        Err(_) => Err(nearest::unknown("the key", text, &SigningKey::NAMES)),
+    }
+}
+
 /// The pairs of a map by a table of keys. What has no value is as if it were not there.
 pub(super) fn fields(
     pairs: &[(super::node::Word, Node)],
@@ -401,6 +454,10 @@ mod tests {
     #[test_case(Kind::Word(&["raw", "qcow2"]), "qcow", "did you mean 'qcow2'"; "a slip")]
     #[test_case(Kind::Disk, "sda", "valid examples"; "a disk without its folder")]
     #[test_case(Kind::Checksum, "md5:00", "sha256"; "a broken checksum")]
+    #[test_case(Kind::Checksums, "SHA256SUMS", "a map is wanted"; "checksums that are a name")]
+    #[test_case(Kind::Web, "image:x", "http"; "checksums kept here")]
+    #[test_case(Kind::SigningKey, "fedora-34", "did you mean 'fedora-43'"; "a slip in a key's name")]
+    #[test_case(Kind::SigningKey, "-----BEGIN", "no armored"; "a key that is none")]
     fn a_wrong_value_tells_why(kind: Kind, text: &str, why: &str) {
         let mut errors = Vec::new();
         let node = Node::text(Spot::default(), text);

@@ -6,7 +6,7 @@ use super::emit;
 use super::expression::{Filter, Form, Hole, Operand};
 use super::holes::{self, Rule};
 use super::node::{Node, Part, Scalar, Spot, TemplateError};
-use super::step::Step;
+use super::step::{Step, TOLD_TWICE};
 use super::{RenderedStep, Template, kind, names};
 use crate::model::action::Action;
 
@@ -136,6 +136,9 @@ fn action(step: &Step, variables: &Value) -> Result<Action, TemplateError> {
     {
         let message = format!("the key '{}' has no value here", key.name);
         return Err(TemplateError::new(step.at, message));
+    }
+    if fields.contains_key("checksum") && fields.contains_key("checksums") {
+        return Err(TemplateError::new(step.at, TOLD_TWICE));
     }
     fields.insert("action".into(), step.spec.name.into());
     serde_json::from_value(Value::Object(fields))

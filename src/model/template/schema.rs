@@ -8,12 +8,18 @@ pub enum Kind {
     Text,
     /// An absolute path without `..`.
     Path,
-    /// `http://…`, `https://…` or `image:NAME`.
+    /// `http://…`, `https://…`, `oci://…` or `image:NAME`.
     Url,
     Urls,
     /// A list of words.
     Texts,
     Checksum,
+    /// Where checksums are told, and how they are believed.
+    Checksums,
+    /// `http://…` or `https://…`
+    Web,
+    /// The name of a key that comes with Dragonfly, or one's own in its armor.
+    SigningKey,
     /// Words with spaces between, as a kernel takes them.
     Words,
     Disk,
@@ -54,10 +60,13 @@ impl Kind {
         match self {
             Self::Text | Self::Words => "text",
             Self::Path => "absolute path",
-            Self::Url => "`http://…`, `https://…` or `image:NAME`",
+            Self::Url => "`http://…`, `https://…`, `oci://…` or `image:NAME`",
             Self::Urls => "list of those",
             Self::Texts => "list of texts",
             Self::Checksum => "`sha256:…` or `sha512:…`",
+            Self::Checksums => "map of the keys of `checksums`",
+            Self::Web => "`http://…` or `https://…`",
+            Self::SigningKey => "name of a key, or its armor",
             Self::Disk => "disk rule",
             Self::Disks => "list of disk rules",
             Self::PartitionNumber => "number from 1 to 128",
@@ -144,6 +153,11 @@ const FS_TYPE: Key = key(
 );
 const URL: Key = required("url", Kind::Url, "where it comes from");
 const CHECKSUM: Key = key("checksum", Kind::Checksum, "of the bytes that are fetched");
+const CHECKSUMS: Key = key(
+    "checksums",
+    Kind::Checksums,
+    "where its vendor tells its checksum, instead of `checksum`",
+);
 const COMPRESSION: Key = key(
     "compression",
     Kind::Word(&["none", "gzip", "bzip2", "xz", "zstd"]),
@@ -216,6 +230,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         keys: &[
             URL,
             CHECKSUM,
+            CHECKSUMS,
             DISK,
             key(
                 "format",
@@ -237,6 +252,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         keys: &[
             URL,
             CHECKSUM,
+            CHECKSUMS,
             DISK,
             PARTITION,
             DEVICE,
@@ -476,6 +492,25 @@ impl ActionSpec {
     }
 }
 
+/// What stands in `checksums`.
+pub const CHECKSUMS_KEYS: &[Key] = &[
+    required(
+        "url",
+        Kind::Web,
+        "the file with a line for the image, such as `SHA256SUMS`",
+    ),
+    key(
+        "signature",
+        Kind::Web,
+        "its signature; without it, it is signed in itself",
+    ),
+    key(
+        "key",
+        Kind::SigningKey,
+        "who signed it; without it, it is not signed",
+    ),
+];
+
 /// What a disk rule asks of a disk, as a template writes it.
 pub const DISK_KEYS: &[Key] = &[
     key("serial", Kind::Text, "its serial number, whole"),
@@ -531,6 +566,7 @@ pub fn page() -> String {
             let _ = writeln!(page, "\nExactly one of {}.", names.join(", "));
         }
     }
+    draw("The keys of `checksums`", "", CHECKSUMS_KEYS, &mut page);
     draw("A disk rule's keys", "", DISK_KEYS, &mut page);
     page
 }

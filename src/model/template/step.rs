@@ -1,12 +1,15 @@
 //! One action of a template, checked against the table of actions.
 
 use super::condition::Condition;
-use super::node::{Data, Node, Spot, TemplateError, Word};
+use super::node::{Data, Node, Scalar, Spot, TemplateError, Word};
 use super::schema::{self, ACTIONS, ActionSpec, COMMON, Key, Kind, MAX_TIMEOUT, UNSUPPORTED};
 use super::{Parameter, holes, kind, names};
 use crate::model::nearest;
 
 type Errors = Vec<TemplateError>;
+
+pub(super) const TOLD_TWICE: &str =
+    "checksum and checksums stand here both: what the image has to be is told by one of them";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
@@ -140,6 +143,19 @@ fn common(
     }
 }
 
+/// Two ways to say what an image has to be could contradict each other.
+fn told_twice(step: &Step, errors: &mut Errors) {
+    let given = |name: &str| {
+        let mut body = step.body.iter();
+        let found = body.find(|(word, _)| word.text == name)?;
+        let fixed = |node: &Node| !node.is_null() && !node.scalar().is_some_and(Scalar::has_holes);
+        fixed(&found.1).then_some(found.0.at)
+    };
+    if let (Some(_), Some(at)) = (given("checksum"), given("checksums")) {
+        errors.push(TemplateError::new(at, TOLD_TWICE));
+    }
+}
+
 /// The keys of the action against its row of the table, as far as they are known without a machine.
 fn check(step: &Step, parameters: &[Parameter], errors: &mut Errors) {
     let what = format!("{}: the key", step.spec.name);
@@ -170,6 +186,7 @@ fn check(step: &Step, parameters: &[Parameter], errors: &mut Errors) {
         );
         errors.push(TemplateError::new(step.at, message));
     }
+    told_twice(step, errors);
     let given = step
         .spec
         .one_of

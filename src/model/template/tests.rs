@@ -233,6 +233,10 @@ fn a_file_is_bounded() {
 #[test_case("- {action: chroot, command: [bash, -euc, 'x {{ machine.name }}']}", "in a program's text"; "a value in a program")]
 #[test_case("- {action: chroot, command: []}", "its first entry is the program"; "no command")]
 #[test_case("- {action: chroot, command: [x], env: {'a b': c}}", "no name of a variable of the environment"; "a strange variable of the environment")]
+#[test_case("- action: image2disk\n  url: http://a/x\n  checksums: {url: http://a/S, sig: http://a/S.gpg}", "9:36: checksums: the key 'sig' is unknown"; "a slip under checksums")]
+#[test_case("- action: image2disk\n  url: http://a/x\n  checksums: {url: http://a/S, key: fedora-34}", "9:41: checksums: key: the key 'fedora-34' is unknown; did you mean 'fedora-43'"; "a key that nobody knows")]
+#[test_case("- action: image2disk\n  url: http://a/x\n  checksums: {url: http://a/S, signature: http://a/S.gpg}", "9:18: checksums: a signature is of no use"; "a signature without a key")]
+#[test_case("- action: image2disk\n  url: http://a/x\n  checksum: sha256:0000000000000000000000000000000000000000000000000000000000000000\n  checksums: {url: http://a/S}", "10:7: checksum and checksums"; "a checksum told twice")]
 fn a_wrong_action_tells_where(lines: &str, why: &str) {
     let told = told(&actions(lines));
     assert!(told.contains(why), "{told}");

@@ -8,7 +8,7 @@ use crate::model::action::Action;
 use crate::model::agent::{StepNews, Work};
 use crate::model::machine::{Disk, Hardware};
 use crate::model::workflow::{Blueprint, Snapshot, Step};
-use crate::model::{Digest, Setting, Subject};
+use crate::model::{Proof, Setting, Subject};
 use crate::provision::work::Placed;
 
 const TEMPLATE: &str = "\
@@ -41,7 +41,7 @@ impl Whereabouts for Here {
 struct Images;
 
 impl Shelf for Images {
-    fn place(&self, _url: &str, _checksum: Option<&Digest>) -> Result<Placed, String> {
+    fn place(&self, _url: &str, _proof: Option<&Proof>) -> Result<Placed, String> {
         Ok(Placed {
             path: "/images/debian".into(),
             digest: None,

@@ -30,7 +30,7 @@ spec:
 struct Shelves;
 
 impl Shelf for Shelves {
-    fn place(&self, url: &str, _checksum: Option<&Digest>) -> Result<Placed, String> {
+    fn place(&self, url: &str, _proof: Option<&Proof>) -> Result<Placed, String> {
         let name = url.strip_prefix("image:").unwrap_or("fetched");
         if name == "nothing" {
             return Err("there is no image nothing".into());

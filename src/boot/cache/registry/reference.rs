@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::model::digest::DigestKind;
+use crate::model::oci::{is_part, is_tag};
 use crate::model::{Digest, SourceUrl};
 
 const MAX_NAME: usize = 255;
-const MAX_TAG: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -89,23 +89,6 @@ impl FromStr for Wanted {
             reference,
         })
     }
-}
-
-/// `[a-z0-9]+([._-]+[a-z0-9]+)*`, near enough: nothing else has a place in a path.
-fn is_part(part: &str) -> bool {
-    let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = part.as_bytes();
-    let ends = [bytes.first(), bytes.last()];
-    ends.iter().all(|end| end.is_some_and(plain))
-        && bytes.iter().all(|b| plain(b) || b"._-".contains(b))
-        && !part.contains("..")
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    (1..=MAX_TAG).contains(&tag.len())
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
 #[cfg(test)]

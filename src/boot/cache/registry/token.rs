@@ -112,11 +112,9 @@ impl Token {
 
     pub fn read(body: &[u8], now: Timestamp) -> Option<Self> {
         let given: Given = serde_json::from_slice(body).ok()?;
-        let text = given.token.or(given.access_token)?;
         let seconds = given.expires_in.unwrap_or(USUAL).clamp(MARGIN, 86_400) - MARGIN;
-        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        plain.then(|| Self {
-            text: Some(text),
+        Some(Self {
+            text: Some(given.text()?),
             until: now + SignedDuration::from_secs(seconds),
         })
     }
@@ -126,8 +124,26 @@ impl Token {
     }
 
     pub fn header(&self) -> Option<String> {
-        self.text.as_ref().map(|text| format!("Bearer {text}"))
+        self.text.as_deref().map(bearer)
     }
+}
+
+impl Given {
+    fn text(self) -> Option<String> {
+        let text = self.token.or(self.access_token)?;
+        let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        plain.then_some(text)
+    }
+}
+
+/// The header for one question, of an answer with a token in it.
+pub fn header_of(body: &[u8]) -> Option<String> {
+    let given: Given = serde_json::from_slice(body).ok()?;
+    given.text().as_deref().map(bearer)
+}
+
+fn bearer(text: &str) -> String {
+    format!("Bearer {text}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A source for images that does as it is told: cuts, lies, waits, changes its mind.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,8 @@ pub enum Manner {
     /// Says that it has so many bytes.
     Says(usize),
     Code(u16),
+    /// Wants a token from there, unless one is brought.
+    Wants(String),
     To(String),
     Packed,
 }
@@ -39,6 +41,8 @@ pub struct Source {
 #[derive(Debug)]
 struct State {
     content: Mutex<Vec<u8>>,
+    /// What lies at paths of their own.
+    files: Mutex<BTreeMap<String, Option<Vec<u8>>>>,
     tag: Mutex<Option<String>>,
     manners: Mutex<VecDeque<Manner>>,
     asked: Mutex<Vec<String>>,
@@ -58,6 +62,7 @@ impl Source {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             content: Mutex::new(content.to_vec()),
+            files: Mutex::default(),
             tag: Mutex::new(Some("\"one\"".into())),
             manners: Mutex::new(manners.into_iter().collect()),
             asked: Mutex::default(),
@@ -90,6 +95,18 @@ impl Source {
         self.state.go_on.notify_one();
     }
 
+    /// Another content at this path.
+    pub fn put(&self, path: &str, content: &[u8]) {
+        let mut files = self.state.files.lock().unwrap();
+        files.insert(path.to_owned(), Some(content.to_vec()));
+    }
+
+    /// Nothing at this path.
+    pub fn gone(&self, path: &str) {
+        let mut files = self.state.files.lock().unwrap();
+        files.insert(path.to_owned(), None);
+    }
+
     pub fn change(&self, content: &[u8], tag: Option<&str>) {
         *self.state.content.lock().unwrap() = content.to_vec();
         *self.state.tag.lock().unwrap() = tag.map(str::to_owned);
@@ -108,18 +125,26 @@ impl State {
         let head = String::from_utf8(head).unwrap();
         self.asked.lock().unwrap().push(head.clone());
         let manner = self.manners.lock().unwrap().pop_front();
-        let _ = self
-            .answer(&mut socket, &head, manner.unwrap_or(Manner::Well))
-            .await;
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let own = self.files.lock().unwrap().get(&path[1..]).cloned();
+        let (content, manner) = match own {
+            Some(None) => (Vec::new(), Manner::Code(404)),
+            Some(Some(content)) => (content, manner.unwrap_or(Manner::Well)),
+            None => {
+                let content = self.content.lock().unwrap().clone();
+                (content, manner.unwrap_or(Manner::Well))
+            }
+        };
+        let _ = self.answer(&mut socket, &head, content, manner).await;
     }
 
     async fn answer(
         &self,
         socket: &mut TcpStream,
         head: &str,
+        content: Vec<u8>,
         manner: Manner,
     ) -> std::io::Result<()> {
-        let content = self.content.lock().unwrap().clone();
         let tag = self.tag.lock().unwrap().clone();
         let line = tag
             .as_ref()
@@ -131,6 +156,12 @@ impl State {
         match manner {
             Manner::Code(code) => {
                 let text = format!("HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n");
+                socket.write_all(text.as_bytes()).await
+            }
+            Manner::Wants(realm) => {
+                let text = format!(
+                    "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"{realm}\"\r\nContent-Length: 0\r\n\r\n"
+                );
                 socket.write_all(text.as_bytes()).await
             }
             Manner::To(target) => {

@@ -83,9 +83,8 @@ pub fn follow(from: &SourceUrl, target: &str) -> Result<SourceUrl, String> {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{target}")
     };
-    whole
-        .parse()
-        .map_err(|error: crate::model::FieldError| error.reason)
+    let parsed = whole.parse().and_then(SourceUrl::web);
+    parsed.map_err(|error| error.reason)
 }
 
 fn split(url: &str) -> (&str, &str) {

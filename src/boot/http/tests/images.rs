@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::boot::cache::{Cache, Environment, Settings};
-use crate::model::ImageShelf;
+use crate::model::{ImageShelf, Proof};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -62,8 +62,8 @@ impl House {
     /// Where machines fetch what lies at the source.
     fn adopt(&self, checksum: Option<&str>) -> String {
         let url = format!("http://{}/x.raw", self.source);
-        let checksum = checksum.map(|sum| sum.parse().unwrap());
-        let name = self.cache.adopt(&url, checksum.as_ref()).unwrap();
+        let proof = checksum.map(|sum| Proof::Checksum(sum.parse().unwrap()));
+        let name = self.cache.adopt(&url, proof.as_ref()).unwrap();
         name.path()
     }
 }

@@ -102,7 +102,6 @@ tasks:
       - {name: a, image: quay.io/tinkerbell/actions/slurp:v1}
       - {name: b, image: quay.io/tinkerbell/actions/syslinux}
       - {name: c, image: quay.io/tinkerbell/actions/rootio:latest, command: [partition]}
-      - {name: d, image: quay.io/tinkerbell/actions/oci2disk}
       - {name: e, image: example.net/mine/wirtefile:v2}
       - {name: f, image: docker.io/library/alpine, command: [sh, -c, reboot]}
       - {name: g, image: image2disk, environment: {IMG_URl: x}}
@@ -119,6 +118,22 @@ tasks:
 fn a_file_that_is_half_theirs_is_told(text: &str, why: &str) {
     let told = told(text);
     assert!(told.contains(why), "{told}");
+}
+
+#[test_case("registry.example.net/images/disk:1", "oci://registry.example.net/images/disk:1"; "as they write it")]
+#[test_case("oci+http://10.0.0.1:5000/disk", "oci+http://10.0.0.1:5000/disk"; "with a scheme")]
+#[test_case("{{ index .Hardware.Disks 0 }}", ""; "a disk is no name")]
+fn an_image_in_a_registry_is_written_as_any_other(name: &str, url: &str) {
+    let text = format!(
+        "version: \"0.1\"\nname: x\ntasks:\n- worker: '{{{{ .device_1 }}}}'\n  actions:\n  - {{name: a, image: quay.io/tinkerbell/actions/oci2disk, environment: {{IMG_URL: '{name}', DEST_DISK: /dev/sda}}}}\n"
+    );
+    match Template::parse(&text) {
+        Ok(template) => {
+            let action = template.render(&values()).unwrap().remove(0).action;
+            assert_eq!(serde_json::to_value(action).unwrap()["url"], json!(url));
+        }
+        Err(errors) => assert!(url.is_empty(), "{errors:#?}"),
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ enum Means {
     Key(&'static str),
     /// The content of a file, as it is.
     Text(&'static str),
+    /// An image in a container registry, written without a scheme.
+    Oci(&'static str),
     /// A disk, and perhaps a partition.
     Place,
     /// Read elsewhere.
@@ -41,7 +43,7 @@ enum Means {
     /// How the original goes about it; ours finds out, or always does.
     Moot,
 }
-use Means::{Apart, Key, Moot, Place, Text};
+use Means::{Apart, Key, Moot, Oci, Place, Text};
 
 const WRITES: &[(&str, Means)] = &[
     ("IMG_URL", Key("url")),
@@ -64,6 +66,20 @@ const KNOWN: &[Known] = &[
         image: "qemuimg2disk",
         ours: "image2disk",
         environment: WRITES,
+        required: &["IMG_URL", "DEST_DISK"],
+    },
+    Known {
+        image: "oci2disk",
+        ours: "image2disk",
+        environment: &[
+            ("IMG_URL", Oci("url")),
+            ("DEST_DISK", Place),
+            ("COMPRESSED", Moot),
+            ("RETRY_ENABLED", Moot),
+            ("RETRY_DURATION_MINUTES", Moot),
+            ("PROGRESS_INTERVAL_SECONDS", Moot),
+            ("TEXT_LOGGING", Moot),
+        ],
         required: &["IMG_URL", "DEST_DISK"],
     },
     Known {
@@ -149,10 +165,6 @@ const CANNOT: &[(&str, &str)] = &[
         "rootio",
         "it takes the layout from Tinkerbell's hardware metadata, which is not kept here; use Dragonfly's own format \
          and its action partition",
-    ),
-    (
-        "oci2disk",
-        "an image inside a container registry is not read here; serve the file over HTTP and use image2disk",
     ),
 ];
 
@@ -272,10 +284,26 @@ impl Means {
         match self {
             Key(key) => vec![(word(value.at, key), value.clone())],
             Text(key) => vec![(word(value.at, key), raw(value))],
+            Oci(key) => vec![(word(value.at, key), in_registry(value))],
             Place => disk::place(value),
             Apart | Moot => Vec::new(),
         }
     }
+}
+
+/// The name of an image as an address.
+fn in_registry(node: &Node) -> Node {
+    const SCHEME: &str = "oci://";
+    let mut node = node.clone();
+    if let Data::Scalar(scalar) = &mut node.data
+        && !scalar.text.contains("://")
+    {
+        scalar.text.insert_str(0, SCHEME);
+        if scalar.has_holes() {
+            scalar.parts.insert(0, Part::Text(SCHEME.into()));
+        }
+    }
+    node
 }
 
 /// A text whose placeholders are put in as they are: Tinkerbell's have no filters.
