@@ -245,7 +245,9 @@ impl<'a> Course<'a> {
         if let Some(authorization) = self.authorization() {
             question = question.header(AUTHORIZATION, authorization);
         }
-        if let Some(tag) = &self.flight.job.unless {
+        // A tag is of one URL, and a registry's layers have one each.
+        let unless = self.flight.job.unless.as_ref();
+        if let Some(tag) = unless.filter(|_| self.origin.is_none()) {
             question = question.header(IF_NONE_MATCH, tag);
         }
         let by_part = from > 0 && (same.is_some() || self.is_known());

@@ -154,22 +154,12 @@ impl State {
             content.len()
         );
         match manner {
-            Manner::Code(code) => {
-                let text = format!("HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n");
-                socket.write_all(text.as_bytes()).await
-            }
+            Manner::Code(code) => empty(socket, &format!("{code} No")).await,
             Manner::Wants(realm) => {
-                let text = format!(
-                    "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"{realm}\"\r\nContent-Length: 0\r\n\r\n"
-                );
-                socket.write_all(text.as_bytes()).await
+                let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\"");
+                empty(socket, &format!("401 No\r\n{challenge}")).await
             }
-            Manner::To(target) => {
-                let text = format!(
-                    "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n"
-                );
-                socket.write_all(text.as_bytes()).await
-            }
+            Manner::To(target) => empty(socket, &format!("302 Found\r\nLocation: {target}")).await,
             Manner::Packed => {
                 let text =
                     "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx";
@@ -229,6 +219,12 @@ impl State {
             }
         }
     }
+}
+
+/// An answer without a body.
+async fn empty(socket: &mut TcpStream, head: &str) -> std::io::Result<()> {
+    let text = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n");
+    socket.write_all(text.as_bytes()).await
 }
 
 /// Where the part begins that is asked for, if it is still of the same content.
