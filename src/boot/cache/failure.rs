@@ -70,11 +70,17 @@ impl Failure {
     }
 
     /// Whether the source itself has to change, or what is told of it, before the same question is answered.
-    pub const fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Checksum { .. } | Self::Pinned { .. } | Self::Packed(_) | Self::Status(400..=499)
-        ) && !self.passes()
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::NoChecksums(_, why) => why.is_final(),
+            Self::Checksum { .. }
+            | Self::Pinned { .. }
+            | Self::Packed(_)
+            | Self::Unproven(..)
+            | Self::Registry(_)
+            | Self::Status(400..=499) => !self.passes(),
+            _ => false,
+        }
     }
 
     /// Whether what has come so far is of use later.
