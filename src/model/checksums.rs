@@ -158,13 +158,13 @@ mod tests {
 
     const URL: &str = "https://images.example.net/SHA256SUMS";
 
-    #[test_case(json!({"url": URL}); "not signed")]
-    #[test_case(json!({"url": URL, "key": "fedora-43"}); "signed in itself")]
-    #[test_case(json!({"url": URL, "signature": "https://images.example.net/SHA256SUMS.gpg", "key": "ubuntu-cloudimage"}); "signed beside it")]
-    #[test_case(json!({"url": URL, "key": "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----"}); "a key of one's own")]
-    fn what_is_written_is_read_again(written: Value) {
+    #[test_case(&json!({"url": URL}); "not signed")]
+    #[test_case(&json!({"url": URL, "key": "fedora-43"}); "signed in itself")]
+    #[test_case(&json!({"url": URL, "signature": "https://images.example.net/SHA256SUMS.gpg", "key": "ubuntu-cloudimage"}); "signed beside it")]
+    #[test_case(&json!({"url": URL, "key": "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----"}); "a key of one's own")]
+    fn what_is_written_is_read_again(written: &Value) {
         let read: Checksums = serde_json::from_value(written.clone()).unwrap();
-        assert_eq!(serde_json::to_value(read).unwrap(), written);
+        assert_eq!(&serde_json::to_value(read).unwrap(), written);
     }
 
     #[test_case(json!({"url": URL, "signature": URL}), "without the key"; "a signature without a key")]
