@@ -8,7 +8,6 @@
 )]
 
 mod lab;
-#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "provision/site.rs"]
 mod site;
 

@@ -8,7 +8,6 @@
 )]
 
 mod lab;
-#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "provision/site.rs"]
 mod site;
 
@@ -61,18 +60,18 @@ fn place() -> Option<(Mirror, String, Site)> {
     let [kernel, initrd, suite] = or_skip(installer(&lab))?;
     let suite = fs::read_to_string(suite).unwrap();
     let mirror = or_skip(lab.mirror("dists/trixie/InRelease"))?;
-    let site = Site::open_in(lab)?;
+    let place = Site::open_in(lab)?;
     for (name, file) in [("debian-13-linux", kernel), ("debian-13-initrd", initrd)] {
-        site.cli(&["image", "add", name, file.to_str().unwrap()]);
+        place.cli(&["image", "add", name, file.to_str().unwrap()]);
     }
-    Some((mirror, suite.trim().to_owned(), site))
+    Some((mirror, suite.trim().to_owned(), place))
 }
 
 #[test]
 #[ignore = "long: a whole system is installed package by package"]
 fn debians_own_installer_is_answered_to_its_end() {
     let _turn = one_at_a_time();
-    let Some((mirror, suite, site)) = place() else {
+    let Some((mirror, udebs, site)) = place() else {
         return;
     };
     site.cli(&["mode", "set", "simple"]);
@@ -89,7 +88,7 @@ fn debians_own_installer_is_answered_to_its_end() {
     site.cli(&["machine", "apply", &vm.mac]);
     let source = format!("mirror={}", mirror.url);
     let cmdline =
-        format!("cmdline=mirror/udeb/suite={suite} console=ttyS0,115200n8 DEBIAN_FRONTEND=text");
+        format!("cmdline=mirror/udeb/suite={udebs} console=ttyS0,115200n8 DEBIAN_FRONTEND=text");
     let params = [
         &*source,
         "kernel=image:debian-13-linux",

@@ -95,6 +95,7 @@ impl Machine {
             evidence,
             hardware: self.hardware(look),
             address: Some(self.address.into()),
+            before: None,
         };
         session.call(CHECK_IN, &told).await
     }

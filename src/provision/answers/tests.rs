@@ -246,7 +246,7 @@ fn told_to_installer(case: &Case, disk: &str, answering: &str) -> Vec<String> {
     told.lines().map(str::to_owned).collect()
 }
 
-/// Debian's partitioner knows no lasting names of NVMe and virtual disks, and found none.
+/// Debian's partitioner knows no lasting names of `NVMe` and virtual disks, and found none.
 #[test]
 fn a_lasting_name_becomes_the_disk_that_it_stands_for() {
     let folder = tempfile::tempdir().unwrap();
