@@ -29,7 +29,7 @@ test-long: test lab-long ## the above, then the long tests
 check: setup check-format check-scripts check-dependencies check-lints check-docs ## format, lints, docs, dependencies, scripts; before every commit
 	@echo 'make check: PASSED'
 
-bench: setup lab-tools lab-agent lab-image ## speed against peers; ONLY=store, api, net or image for one, BENCH=the beginning of a name in net or image
+bench: setup lab-tools lab-agent lab-image ## speed against peers; ONLY=store, api, net, image, boot or fleet for one, BENCH=the beginning of a name in the last four
 	@scripts/bench '$(ONLY)'
 
 fuzz: setup ## fuzz and property tests with very many cases; ONLY=part of a name, FUZZ_CASES=, PROPTEST_CASES=

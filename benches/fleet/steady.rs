@@ -27,7 +27,7 @@ const STEADY: Duration = Duration::from_mins(1);
 const GOAL_MS: f64 = 100.0;
 /// As many boot at once while the fleet comes up.
 pub const AT_ONCE: usize = 64;
-/// As many lines has each said before the steady time begins; an installation says some thirty.
+/// As many lines has each said before the steady time begins; machines of the lab said some thirty on their serial lines.
 const LINES: usize = 100;
 const WORK_WITHIN: Duration = Duration::from_mins(2);
 

@@ -300,8 +300,7 @@ mod tests {
         assert!(telemetry.recent(id, Some(Kind::Packet)).entries.is_empty());
     }
 
-    /// A machine whose image took a quarter of an hour had a log of nothing but how far it was, and a thousand of them
-    /// filled 120 MB with it.
+    /// A machine whose image took a quarter of an hour had a log of nothing but how far it was.
     #[test]
     fn progress_of_one_phase_is_kept_now_and_then_and_pushes_out_nothing() {
         let (telemetry, clock) = telemetry();
