@@ -100,7 +100,13 @@ fn a_new_card_leaves_the_record_and_a_card_that_moved_is_a_conflict_until_a_pers
 
     // Settled: the first one has its new card, and the other says at its next boot that the old one is its own.
     let name = same["name"].as_str().unwrap();
-    site.cli(&["machine", "set", name, &format!("mac={}", mac(2)), "--yes"]);
+    site.cli(&[
+        "machine",
+        "set",
+        name,
+        &format!("mac={}", mac(2)),
+        "--confirm",
+    ]);
     assert!(items(&site, "/api/v1/conflicts").is_empty());
     let _on = site.lab.boot(&board("two", TWO, 1)).unwrap();
     site.until("the card to belong to its board", BOOTS_WITHIN, || {
