@@ -254,7 +254,7 @@ fn a_machine_that_runs_out_of_memory_tells_so() {
     let wanted = [
         "3 agents were lost in it",
         "ran out of memory",
-        "ended dragonfly-agent",
+        "ended the agent",
     ];
     has(&error, &wanted);
     let workflow = newest(&site, &vm).unwrap();
