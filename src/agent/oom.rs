@@ -9,6 +9,9 @@ use rustix::fs::OFlags;
 /// The kernel gives one record with each read, and no record is longer (`CONSOLE_EXT_LOG_MAX`).
 const RECORD: usize = 8192;
 
+/// What the kernel calls the agent: its init starts it by its link in `/proc`.
+const OWN: &str = "exe";
+
 /// The kernel's log from a moment on.
 #[derive(Debug)]
 pub struct Watch(Option<File>);
@@ -52,6 +55,7 @@ fn victim(record: &str) -> Option<String> {
     let (_, rest) = rest.split_once("Killed process ")?;
     let (_, rest) = rest.split_once(" (")?;
     let (name, rest) = rest.split_once(") ")?;
+    let name = if name == OWN { "the agent" } else { name };
     let held = rest.split_once("anon-rss:").and_then(|(_, rest)| {
         let (kibibytes, _) = rest.split_once("kB")?;
         kibibytes.parse::<u64>().ok()
@@ -78,6 +82,11 @@ mod tests {
         "3,901,4,-;Memory cgroup out of memory: Killed process 9 (a (b)) anon-rss:1kB\n",
         Some("the machine ran out of memory, and its kernel ended a (b), which held 0 MiB");
         "of a group, a name with parentheses"
+    )]
+    #[test_case(
+        "3,9,4,-;Out of memory: Killed process 70 (exe) total-vm:9000kB, anon-rss:2048kB\n",
+        Some("the machine ran out of memory, and its kernel ended the agent, which held 2 MiB");
+        "the agent"
     )]
     #[test_case("6,339,51,-;usb 1-1: new device\n", None; "something else")]
     #[test_case("", None; "nothing")]

@@ -150,9 +150,13 @@ fn follow(
             );
             // One that could not be begun, too: whoever looks at a machine without a system is to see why.
             let without = matches!(kind, StateKind::Discovered | StateKind::Ready);
-            if at_work || (to == State::Failed && without) {
-                let to = Machines::Error { message: error };
+            let failed = to == State::Failed;
+            let to = Machines::Error { message: error };
+            if at_work || (failed && without) {
                 move_machine(plan, machine, to, Cause::Failure)?;
+            } else if failed && kind == StateKind::Error {
+                // It is the newest error that has to be mended.
+                machine.status.state = to;
             }
         }
     }
