@@ -6,9 +6,9 @@
 //!
 //! - `record`: what is written down of an image. - `stock`: files, records, room. - `flight`: one download, and
 //!   `growing` what its readers see of it. - `upstream`: http and https to the sources. - `sums`: checksums.
-//! - `checksums`: what vendors tell that their files have to be, and [`openpgp`]: whether they signed that.
+//! - `checksums`: what vendors tell that their files have to be, and `openpgp`: whether they signed that.
 //! - `failure`: what goes wrong. - [`image`]: what people are shown. - [`change`]: what they do. - `bundle`:
-//!   many images in one file. - [`registry`]: container registries, and [`oci`]: images in them.
+//!   many images in one file. - [`registry`]: container registries, and `oci`: images in them.
 
 mod bundle;
 pub mod change;
