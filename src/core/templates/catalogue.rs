@@ -147,7 +147,9 @@ mod tests {
         let values = json!({
             "hardware": { "firmware": "uefi" }, "cloud_init": texts, "params": {},
         });
-        for entry in CATALOGUE.iter().filter(|entry| entry.name != "image") {
+        // The one without an image, and the one with the person's own.
+        let own = ["debian-13-installer", "image"];
+        for entry in CATALOGUE.iter().filter(|entry| !own.contains(&entry.name)) {
             let template = Template::parse(entry.source).unwrap();
             let steps = template.render(&values).unwrap();
             let Action::Image2disk(image) = &steps[0].action else {
