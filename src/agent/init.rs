@@ -27,8 +27,10 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 /// Never returns.
 pub fn run() -> ! {
+    // Before the mounts: the file system of the firmware's variables is a module.
+    let allowed = modules::allow();
     let mut problems = mounts::make_all();
-    if let Err(error) = modules::allow() {
+    if let Err(error) = allowed {
         problems.push(format!("no modules can be loaded: {error}"));
     }
     // Only what is an emergency may draw over the screen.
