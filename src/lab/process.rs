@@ -76,10 +76,7 @@ impl Identity {
         let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
             return false;
         };
-        let zombie = stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
-        !zombie && Identity::parse(&format!("{stat}{}", boot_id())).as_ref() == Some(self)
+        !is_zombie(&stat) && Identity::parse(&format!("{stat}{}", boot_id())).as_ref() == Some(self)
     }
 
     fn signal(&self, signal: Signal) {
@@ -282,6 +279,20 @@ fn exit_code(child: &Arc<Mutex<Child>>) -> Option<String> {
         .map(|status| status.to_string())
 }
 
+/// Whether nothing is left of it but its entry. The first thread of a killed process is often over before the others,
+/// which hold its ports and files until they are, too.
+fn is_zombie(stat: &str) -> bool {
+    let Some((_, rest)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let fields: Vec<&str> = rest.split(' ').collect();
+    // proc(5) counts the state as field 3 and the number of threads as field 20.
+    let alone = fields
+        .get(17)
+        .is_none_or(|threads| matches!(*threads, "0" | "1"));
+    rest.starts_with('X') || (rest.starts_with('Z') && alone)
+}
+
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
@@ -309,6 +320,15 @@ mod tests {
             }
             .is_alive()
         );
+    }
+
+    #[test]
+    fn a_process_whose_other_threads_still_end_is_not_gone() {
+        let stat = |state, threads| format!("42 (a) {state} {}{threads} 0 777\n", "1 ".repeat(16));
+        assert!(is_zombie(&stat('Z', 1)));
+        assert!(is_zombie(&stat('X', 0)));
+        assert!(!is_zombie(&stat('Z', 3)));
+        assert!(!is_zombie(&stat('S', 1)));
     }
 
     #[test]
