@@ -285,11 +285,8 @@ fn is_zombie(stat: &str) -> bool {
     let Some((_, rest)) = stat.rsplit_once(") ") else {
         return false;
     };
-    let fields: Vec<&str> = rest.split(' ').collect();
     // proc(5) counts the state as field 3 and the number of threads as field 20.
-    let alone = fields
-        .get(17)
-        .is_none_or(|threads| matches!(*threads, "0" | "1"));
+    let alone = matches!(rest.split(' ').nth(17), None | Some("0" | "1"));
     rest.starts_with('X') || (rest.starts_with('Z') && alone)
 }
 
