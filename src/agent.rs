@@ -24,7 +24,12 @@ use std::process::ExitCode;
 
 /// Does what the words of its command line ask for.
 pub fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words = std::env::args();
+    let own = words.next().unwrap_or_default();
+    let words: Vec<String> = words.collect();
+    if own.rsplit('/').next() == Some("modprobe") {
+        return init::modprobe::run(&words);
+    }
     match words.first().map(String::as_str) {
         Some("--version") => {
             say(concat!("dragonfly-agent ", env!("CARGO_PKG_VERSION")));

@@ -2,8 +2,11 @@
 //! them and which knows the order:
 //!
 //! ```text
-//! dragonfly-agent-env tools ROOT LIST STAGE            an empty root with the tools of LIST and their libraries
-//! dragonfly-agent-env modules ROOT KERNEL LIST STAGE   the modules of LIST, those that they need, and their index
+//! dragonfly-agent-env root STAGE                       an empty root
+//! dragonfly-agent-env tools ROOT LIST STAGE            the tools of LIST and their libraries
+//! dragonfly-agent-env modules ROOT KERNEL LIST STAGE   the modules of LIST and those that they need
+//! dragonfly-agent-env pack FROM KERNEL STAGE           FROM's modules in one file, and its list
+//! dragonfly-agent-env tar STAGE                        prints STAGE as a tar archive that is the same every time
 //! dragonfly-agent-env firmware ROOT KERNEL FROM STAGE  what FROM's modules ask for; prints whose it is
 //! dragonfly-agent-env archive STAGE                    prints STAGE as a cpio archive that is the same every time
 //! dragonfly-agent-env manifest FOLDER ARCH KERNEL DEBS prints what FOLDER's files are and were made of
@@ -17,6 +20,7 @@ mod firmware;
 mod manifest;
 mod modules;
 mod stage;
+mod tarball;
 mod userland;
 
 use std::error::Error;
@@ -43,13 +47,15 @@ fn run(words: &[&str]) -> Outcome {
     let mut out = io::stdout().lock();
     match *words {
         ["tools", root, list, stage] => {
-            let (list, stage) = (stage::list(Path::new(list))?, Path::new(stage));
-            stage::skeleton(stage)?;
-            userland::stage(Path::new(root), &list, stage)
+            userland::stage(Path::new(root), &stage::list(Path::new(list))?, Path::new(stage))
         }
+        ["root", stage] => stage::skeleton(Path::new(stage)),
         ["modules", root, kernel, list, stage] => {
             let list = stage::list(Path::new(list))?;
             modules::stage(Path::new(root), kernel, &list, Path::new(stage))
+        }
+        ["pack", from, kernel, stage] => {
+            modules::pack(&modules::folder(Path::new(from), kernel), Path::new(stage))
         }
         ["firmware", root, kernel, from, stage] => {
             let modules = modules::read(&modules::folder(Path::new(from), kernel))?;
@@ -57,6 +63,7 @@ fn run(words: &[&str]) -> Outcome {
             serde_json::to_writer_pretty(&mut out, &list)?;
             Ok(writeln!(out)?)
         }
+        ["tar", stage] => tarball::write(Path::new(stage), io::BufWriter::new(out)),
         ["archive", stage] => archive::write(Path::new(stage), &mut io::BufWriter::new(out)),
         ["manifest", folder, architecture, kernel, packages] => {
             let packages = std::fs::read_to_string(packages)?;
@@ -65,7 +72,7 @@ fn run(words: &[&str]) -> Outcome {
             Ok(writeln!(out)?)
         }
         _ => Err(
-            "expected tools, modules, firmware, archive or manifest; its source says with what"
+            "expected root, tools, modules, pack, tar, firmware, archive or manifest; its source says with what"
                 .into(),
         ),
     }

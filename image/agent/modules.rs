@@ -1,23 +1,28 @@
-//! The kernel's modules: which are taken, what they depend on, and what they say of themselves.
+//! The kernel's modules: which are taken, what they depend on, what they say of themselves, and the pack that the agent
+//! picks them out of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use dragonfly::agent::init::modules::index::{self, Entry, INDEX, PACK};
 
 use super::{Outcome, stage};
 
 /// Debian's kmod; a user's PATH need not have it.
 const MODINFO: &str = "/usr/sbin/modinfo";
-const DEPMOD: &str = "/usr/sbin/depmod";
 
 /// What modinfo tells of one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Module {
     pub name: String,
-    /// Names of modules that have to be there first, or should.
-    pub depends: BTreeSet<String>,
+    /// Names of modules that have to be there, or should: these in this order before it,
+    pub before: Vec<String>,
+    /// these after it,
+    pub after: Vec<String>,
+    /// and these whenever it asks the kernel for them.
+    pub beside: Vec<String>,
     pub aliases: Vec<String>,
     pub firmware: Vec<String>,
 }
@@ -27,7 +32,7 @@ pub(crate) fn folder(root: &Path, kernel: &str) -> PathBuf {
     root.join("usr/lib/modules").join(kernel)
 }
 
-/// Copies the modules that the list names and those that they depend on, and indexes them.
+/// Copies the modules that the list names and those that they depend on.
 pub(crate) fn stage(root: &Path, kernel: &str, list: &[Vec<String>], to: &Path) -> Outcome {
     let from = folder(root, kernel);
     let all = files(&from)?;
@@ -39,7 +44,7 @@ pub(crate) fn stage(root: &Path, kernel: &str, list: &[Vec<String>], to: &Path) 
     let mut taken: BTreeSet<PathBuf> = waiting.iter().cloned().collect();
     while !waiting.is_empty() {
         let read = modinfo(&from, &waiting)?;
-        let names: BTreeSet<&String> = read.iter().flat_map(|module| &module.depends).collect();
+        let names: BTreeSet<&String> = read.iter().flat_map(Module::wants).collect();
         // What is built in has no file.
         let paths = names.into_iter().filter_map(|name| all.get(name));
         waiting = paths
@@ -49,16 +54,39 @@ pub(crate) fn stage(root: &Path, kernel: &str, list: &[Vec<String>], to: &Path) 
         taken.extend(waiting.iter().cloned());
     }
     let own = Path::new("usr/lib/modules").join(kernel);
-    let indices = [
-        "modules.order",
-        "modules.builtin",
-        "modules.builtin.modinfo",
-    ];
-    let paths = taken.iter().map(PathBuf::as_path);
-    for path in paths.chain(indices.iter().map(Path::new)) {
+    for path in &taken {
         stage::copy(root, &own.join(path), to)?;
     }
-    index(to, kernel)
+    Ok(())
+}
+
+/// Makes of those that lie in `from` the pack and its list.
+pub(crate) fn pack(from: &Path, to: &Path) -> Outcome {
+    let paths = files(from)?;
+    let read: BTreeMap<String, Module> = read(from)?
+        .into_iter()
+        .map(|module| (module.name.clone(), module))
+        .collect();
+    let (mut pack, mut list) = (Vec::new(), String::new());
+    for (name, path) in &paths {
+        let module = read
+            .get(name)
+            .ok_or_else(|| format!("{} says another name of itself", path.display()))?;
+        let content = fs::read(from.join(path))?;
+        let entry = Entry {
+            name,
+            offset: pack.len() as u64,
+            length: content.len() as u64,
+            before: module.before.iter().map(String::as_str).collect(),
+            after: module.after.iter().map(String::as_str).collect(),
+        };
+        index::write(&mut list, &entry, &module.aliases);
+        pack.extend(content);
+    }
+    let folder = to.join(PACK);
+    fs::create_dir_all(folder.parent().unwrap_or(to))?;
+    fs::write(folder, pack)?;
+    Ok(fs::write(to.join(INDEX), list)?)
 }
 
 /// All that lie in this folder, by the names that they have in the kernel.
@@ -131,8 +159,11 @@ fn parse(text: &str) -> Vec<Module> {
             "name" => value.clone_into(&mut module.name),
             "alias" => module.aliases.push(value.to_owned()),
             "firmware" => module.firmware.push(value.to_owned()),
-            "depends" => module.depend(value.split(',')),
-            "softdep" | "weakdep" => module.depend(value.split_whitespace()),
+            "depends" => module.before.extend(value.split(',').filter_map(name)),
+            "softdep" => module.depend(value),
+            "weakdep" => module
+                .beside
+                .extend(value.split_whitespace().filter_map(name)),
             _ => {}
         }
     }
@@ -140,31 +171,25 @@ fn parse(text: &str) -> Vec<Module> {
 }
 
 impl Module {
-    /// `pre:` and `post:` stand before names.
-    fn depend<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
-        let names = words.filter(|word| !word.is_empty() && !word.ends_with(':'));
-        self.depends
-            .extend(names.map(|name| name.replace('-', "_")));
+    fn wants(&self) -> impl Iterator<Item = &String> {
+        self.before.iter().chain(&self.after).chain(&self.beside)
+    }
+
+    /// `pre: a b post: c`.
+    fn depend(&mut self, text: &str) {
+        let mut to = &mut self.before;
+        for word in text.split_whitespace() {
+            match word {
+                "pre:" => to = &mut self.before,
+                "post:" => to = &mut self.after,
+                word => to.extend(name(word)),
+            }
+        }
     }
 }
 
-/// Writes the indices that modprobe reads. Symbols are only looked up by depmod itself, which wants `/lib` as it was.
-fn index(stage: &Path, kernel: &str) -> Outcome {
-    symlink("usr/lib", stage.join("lib"))?;
-    let told = Command::new(DEPMOD)
-        .arg("-b")
-        .arg(stage)
-        .arg(kernel)
-        .output()
-        .map_err(|error| format!("{DEPMOD}: {error}"))?;
-    if !told.status.success() || !told.stderr.is_empty() {
-        let words = String::from_utf8_lossy(&told.stderr);
-        return Err(format!("{DEPMOD}: {}", words.trim()).into());
-    }
-    for name in ["modules.symbols", "modules.symbols.bin"] {
-        fs::remove_file(folder(stage, kernel).join(name))?;
-    }
-    Ok(())
+fn name(word: &str) -> Option<String> {
+    (!word.is_empty()).then(|| word.replace('-', "_"))
 }
 
 #[cfg(test)]
@@ -194,15 +219,16 @@ mod tests {
     fn modules_tell_of_themselves() {
         let text = "filename:       kernel/a.ko.xz\nfirmware:       bnx2/a.fw\n\
             alias:          pci:v000014E4d0000164Asv*sd*bc*sc*i*\ndepends:        mii,crc-ccitt\n\
-            softdep:        pre: crc32c post: x\nname:           bnx2\n\
+            softdep:        pre: crc32c post: x\nweakdep:        y\nname:           bnx2\n\
             filename:       kernel/b.ko.xz\ndepends:\nname:           b\nparm:           x:of a: kind (int)\n";
         let modules = parse(text);
         assert_eq!(modules.len(), 2);
-        let depends: Vec<&String> = modules[0].depends.iter().collect();
-        assert_eq!(depends, ["crc32c", "crc_ccitt", "mii", "x"]);
+        assert_eq!(modules[0].before, ["mii", "crc_ccitt", "crc32c"]);
+        assert_eq!(modules[0].after, ["x"]);
+        assert_eq!(modules[0].beside, ["y"]);
         assert_eq!(modules[0].firmware, ["bnx2/a.fw"]);
         assert_eq!(modules[0].aliases.len(), 1);
         assert_eq!(modules[1].name, "b");
-        assert!(modules[1].depends.is_empty());
+        assert!(modules[1].wants().next().is_none());
     }
 }

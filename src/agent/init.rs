@@ -4,8 +4,10 @@
 //! The agent's key is made here, so that an agent that was killed, by the kernel for want of memory or by its own
 //! fault, goes on in the session that it had.
 
+pub mod modprobe;
 pub mod modules;
 mod mounts;
+pub mod tools;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -141,12 +143,17 @@ fn stop(how: RebootMode) -> Errno {
     }
 }
 
+/// For whoever started this.
+fn tell_error(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// For whoever stands before the machine, whatever else works.
 fn tell(line: &str) {
     let console = std::fs::OpenOptions::new().write(true).open("/dev/console");
     let line = format!("\r\ndragonfly: {line}\r\n");
     let written = console.and_then(|mut console| console.write_all(line.as_bytes()));
     if written.is_err() {
-        let _ = io::stderr().write_all(line.as_bytes());
+        tell_error(line.trim());
     }
 }

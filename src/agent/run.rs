@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::agent::actions::{self, Context, efi};
+use crate::agent::actions::{self, ActionError, Context, efi};
 use crate::agent::client::CallError;
 use crate::agent::client::identity::Identity;
 use crate::agent::cmdline::Cmdline;
@@ -215,7 +215,21 @@ impl Agent {
             .session
             .insist(words::CHECK_IN, &question, Duration::ZERO)?;
         self.before = None;
+        self.unpack_tools();
         Ok(heard)
+    }
+
+    /// While the server thinks of what to do. Where it fails, the first step says why.
+    fn unpack_tools(&self) {
+        let log = self.log.clone();
+        let unpacking = move || {
+            if let Err(error) = init::tools::unpack(Path::new("/")) {
+                log.say(format!("the programs of the boot environment: {error}"));
+            }
+        };
+        let _ = std::thread::Builder::new()
+            .name("tools".into())
+            .spawn(unpacking);
     }
 
     fn obey(&mut self, order: Order) -> Result<Order, CallError> {
@@ -276,8 +290,11 @@ impl Agent {
             log: self.log.clone(),
             server: self.server.ip(),
         };
-        let act: Act =
-            Arc::new(move |action: &_, control: &_| actions::perform(action, &context, control));
+        let act: Act = Arc::new(move |action: &_, control: &_| {
+            init::tools::unpack(Path::new("/"))
+                .map_err(ActionError::io("the programs of the boot environment"))?;
+            actions::perform(action, &context, control)
+        });
         let outcome = work::perform(work, &self.session, &self.console, &self.log, &act)?;
         self.console.update(|status| status.bar = None);
         match outcome {

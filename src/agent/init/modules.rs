@@ -1,33 +1,35 @@
-//! Drivers: every device that the kernel found says in sysfs what it is, and modprobe knows the driver for it.
+//! Drivers: every device that the kernel found says in sysfs what it is, and the pack's list knows the driver for it.
 //!
-//! The boot environment has kmod, and modprobe is made of it here. A kernel that finds modprobe while it starts asks it for
-//! ciphers that no machine needs then, which costs an emulated one more than the rest of its start.
+//! The kernel asks for modules too, by starting modprobe, which the agent is as well. One that is there while the kernel
+//! itself starts is asked for ciphers that no machine needs then, which costs an emulated one more than the rest.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::agent::clock;
 use crate::agent::log::Log;
+use pack::{Loader, Pack};
+
+pub mod index;
+pub mod pack;
 
 /// Devices bring devices: a bus its cards, a controller its disks. More rounds than any machine is deep.
 const ROUNDS: usize = 12;
-/// Folders below each other in `/sys/devices`, at most.
-const DEPTH: usize = 24;
 /// Disks that a driver looks for in its own time have appeared when nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(6);
+const LOOK: Duration = Duration::from_millis(50);
 
-const KMOD: &str = "../bin/kmod";
+const AGENT: &str = "../../init";
 /// Where the kernel looks for it, as do programs.
 const MODPROBE: &str = "/usr/sbin/modprobe";
 
-/// From now on modules can be loaded, and the kernel itself gets those that it asks for.
+/// From now on the kernel gets the modules that it asks for.
 pub fn allow() -> io::Result<()> {
-    match std::os::unix::fs::symlink(KMOD, MODPROBE) {
+    match std::os::unix::fs::symlink(AGENT, MODPROBE) {
         // By an agent before this one, or whoever built the environment.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
@@ -36,31 +38,37 @@ pub fn allow() -> io::Result<()> {
 
 /// Drivers of network cards and what they hang on, since the network is what takes longest.
 pub fn load_for_network(sys: &Path, log: &Log) {
-    load(sys, log, is_of_network);
+    with_loader(sys, log, |loader| load(sys, loader, is_of_network));
 }
 
 /// Everything else; returns when the disks have appeared. What a processor can do brings ciphers and sums alone, and the
 /// kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) {
-    load(sys, log, |_, alias| !alias.starts_with("cpu:"));
-    settle(sys);
+    with_loader(sys, log, |loader| {
+        let wanted = |_: &Path, alias: &str| !alias.starts_with("cpu:");
+        load(sys, loader, wanted);
+        settle(sys, || load(sys, loader, wanted));
+    });
 }
 
-fn load(sys: &Path, log: &Log, wanted: impl Fn(&Path, &str) -> bool) {
+fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) {
+    match Pack::open(Path::new("/")) {
+        Ok(pack) => act(&pack.loader(sys)),
+        Err(error) => log.say(format!("no drivers: {error}")),
+    }
+}
+
+fn load(sys: &Path, loader: &Loader<'_>, wanted: impl Fn(&Path, &str) -> bool) {
     let mut known = BTreeSet::new();
     for _ in 0..ROUNDS {
         let found = aliases(sys, &wanted);
-        let new: Vec<&String> = found.difference(&known).collect();
-        if new.is_empty() {
+        let mut new = found.difference(&known).peekable();
+        if new.peek().is_none() {
             return;
         }
-        let outcome = Command::new("modprobe")
-            .args(["-a", "-b", "-q"])
-            .args(&new)
-            .output();
-        if let Err(error) = outcome {
-            log.say(format!("no drivers: modprobe cannot be started: {error}"));
-            return;
+        for alias in new {
+            // A driver that does not want its device after all is none of this machine's.
+            let _ = loader.load(alias, "");
         }
         known = found;
     }
@@ -68,44 +76,46 @@ fn load(sys: &Path, log: &Log, wanted: impl Fn(&Path, &str) -> bool) {
 
 /// What the devices say that they are, of those whose driver is wanted and not there.
 fn aliases(sys: &Path, wanted: &impl Fn(&Path, &str) -> bool) -> BTreeSet<String> {
+    let buses = entries(&sys.join("bus"));
+    let devices = buses.iter().flat_map(|bus| entries(&bus.join("devices")));
+    // The board itself is on no bus.
+    let devices = devices.chain([sys.join("class/dmi/id")]);
     let mut found = BTreeSet::new();
-    let mut waiting: Vec<(PathBuf, usize)> = vec![(sys.join("devices"), 0)];
-    while let Some((folder, depth)) = waiting.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            // Links lead to places that are visited by their own name.
-            if depth < DEPTH && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                waiting.push((entry.path(), depth + 1));
-            }
-        }
-        if folder.join("driver").exists() {
-            continue;
-        }
+    for folder in devices.filter(|folder| !folder.join("driver").exists()) {
         let alias = fs::read_to_string(folder.join("modalias")).unwrap_or_default();
         let alias = alias.trim();
-        if !alias.is_empty() && !alias.starts_with('-') && wanted(&folder, alias) {
+        if !alias.is_empty() && wanted(&folder, alias) {
             found.insert(alias.to_owned());
         }
     }
     found
 }
 
-/// A card of PCI's network class, a device of a hypervisor's bus, or of USB, which docks and some servers' own
-/// management cards hang on.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// A card of PCI's network class, or a device of a hypervisor's bus that may be one.
 fn is_of_network(folder: &Path, alias: &str) -> bool {
     let class = fs::read_to_string(folder.join("class")).unwrap_or_default();
     class.starts_with("0x02")
-        || ["virtio:", "vmbus:", "xen:", "of:NvirtioT"]
+        || ["virtio:d00000001v", "vmbus:", "xen:", "of:NvirtioT"]
             .iter()
             .any(|bus| alias.starts_with(bus))
 }
 
-/// Waits until no disk appears any more.
-fn settle(sys: &Path) {
+/// Waits until no disk appears any more, where one may after its driver has begun; `load` brings what new devices need.
+fn settle(sys: &Path, load: impl Fn()) {
+    if !may_be_late(sys) {
+        return;
+    }
     let until = clock::now() + LONGEST;
     let mut seen = disks(sys);
     let mut since = clock::now();
     while since.elapsed() < QUIET && clock::now() < until {
-        clock::pause(Duration::from_millis(50));
+        clock::pause(LOOK);
+        load();
         let now = disks(sys);
         if now != seen {
             (seen, since) = (now, clock::now());
@@ -113,20 +123,35 @@ fn settle(sys: &Path) {
     }
 }
 
-fn disks(sys: &Path) -> BTreeSet<std::ffi::OsString> {
-    let entries = fs::read_dir(sys.join("class/block"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries.map(|entry| entry.file_name()).collect()
+/// The kernel waits for the disks of an AHCI or IDE controller, and a hypervisor's, before it calls their driver loaded; not
+/// for those of other controllers, nor for what hangs on USB.
+fn may_be_late(sys: &Path) -> bool {
+    let late_class = |class: &str| !entries(&sys.join("class").join(class)).is_empty();
+    let waits = |host: &PathBuf| {
+        let name = fs::read_to_string(host.join("proc_name")).unwrap_or_default();
+        ["ahci", "ata_", "sata_", "pata_"]
+            .iter()
+            .any(|driver| name.starts_with(driver))
+    };
+    ["nvme", "mmc_host"].into_iter().any(late_class)
+        || !entries(&sys.join("bus/usb/devices")).is_empty()
+        || !entries(&sys.join("class/scsi_host")).iter().all(waits)
+}
+
+fn disks(sys: &Path) -> BTreeSet<PathBuf> {
+    entries(&sys.join("class/block")).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
+    use test_case::test_case;
+
     use super::*;
 
     fn device(sys: &Path, place: &str, alias: &str, class: &str, driven: bool) {
-        let folder = sys.join("devices").join(place);
+        let folder = sys.join("bus").join(place);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("modalias"), format!("{alias}\n")).unwrap();
         fs::write(folder.join("class"), format!("{class}\n")).unwrap();
@@ -139,49 +164,53 @@ mod tests {
     fn each_device_without_a_driver_says_what_it_is() {
         let sys = tempfile::tempdir().unwrap();
         let sys = sys.path();
-        device(
-            sys,
-            "pci0/0000:00:02.0",
-            "pci:v00008086d00001539",
-            "0x020000",
-            false,
-        );
-        device(
-            sys,
-            "pci0/0000:00:03.0",
-            "pci:v00008086d00002922",
-            "0x010601",
-            false,
-        );
-        device(
-            sys,
-            "pci0/0000:00:04.0",
-            "pci:v00001AF4d00001000",
-            "0x020000",
-            true,
-        );
-        device(
-            sys,
-            "pci0/0000:00:04.0/virtio0",
-            "virtio:d00000001v00001AF4",
-            "",
-            false,
-        );
-        device(sys, "hostile", "--remove", "", false);
-        std::os::unix::fs::symlink(sys.join("devices"), sys.join("devices/pci0/loop")).unwrap();
+        let (card, disks) = ("pci:v00008086d00001539", "pci:v00008086d00002922");
+        let net = "virtio:d00000001v00001AF4";
+        device(sys, "pci/devices/0000:00:02.0", card, "0x020000", false);
+        device(sys, "pci/devices/0000:00:03.0", disks, "0x010601", false);
+        device(sys, "pci/devices/0000:00:04.0", "pci:v1", "0x020000", true);
+        device(sys, "virtio/devices/virtio0", net, "", false);
+        device(sys, "virtio/devices/virtio1", "", "", false);
+        device(sys, "../class/dmi/id", "dmi:bvnX:", "", false);
+        symlink(sys.join("bus"), sys.join("bus/pci/devices/loop")).unwrap();
         let all = aliases(sys, &|_: &Path, _: &str| true);
         assert_eq!(
-            all.iter().map(String::as_str).collect::<Vec<_>>(),
-            [
-                "pci:v00008086d00001539",
-                "pci:v00008086d00002922",
-                "virtio:d00000001v00001AF4"
-            ]
+            all.into_iter().collect::<Vec<_>>(),
+            ["dmi:bvnX:", card, disks, net]
         );
         let network = aliases(sys, &is_of_network);
-        assert_eq!(
-            network.iter().map(String::as_str).collect::<Vec<_>>(),
-            ["pci:v00008086d00001539", "virtio:d00000001v00001AF4"]
-        );
+        assert_eq!(network.into_iter().collect::<Vec<_>>(), [card, net]);
+    }
+
+    #[test_case(&[], false; "nothing that could be")]
+    #[test_case(&["class/scsi_host/host0 ahci", "class/scsi_host/host1 ata_piix"], false; "the kernel waits")]
+    #[test_case(&["class/scsi_host/host0 ahci", "class/scsi_host/host1 mpt3sas"], true; "a controller of its own mind")]
+    #[test_case(&["class/nvme/nvme0 -"], true; "nvme")]
+    #[test_case(&["bus/usb/devices/usb1 -"], true; "a USB port")]
+    fn only_what_may_be_late_is_waited_for(hosts: &[&str], late: bool) {
+        let sys = tempfile::tempdir().unwrap();
+        for host in hosts {
+            let (place, name) = host.split_once(' ').unwrap();
+            let folder = sys.path().join(place);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("proc_name"), format!("{name}\n")).unwrap();
+        }
+        assert_eq!(may_be_late(sys.path()), late);
+    }
+
+    #[test]
+    fn a_disk_that_is_late_is_waited_for_and_its_driver_loaded() {
+        let sys = tempfile::tempdir().unwrap();
+        let block = sys.path().join("class/block");
+        fs::create_dir_all(&block).unwrap();
+        fs::create_dir_all(sys.path().join("class/nvme/nvme0")).unwrap();
+        let looks = std::cell::Cell::new(0);
+        settle(sys.path(), || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 3 {
+                fs::create_dir(block.join("sda")).unwrap();
+            }
+        });
+        assert!(looks.get() > 6, "{} looks", looks.get());
     }
 }

@@ -1,0 +1,175 @@
+//! The modules of the boot environment as they are loaded: picked out of the pack, unpacked in memory, and handed to the
+//! kernel after what they need.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use liblzma::read::XzDecoder;
+use rustix::io::Errno;
+
+use super::index::{Entry, INDEX, Index, PACK};
+
+const XZ: &[u8] = b"\xfd7zXZ\0";
+
+/// The pack and its list, below a root.
+#[derive(Debug)]
+pub struct Pack {
+    list: String,
+    file: File,
+}
+
+impl Pack {
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let pack = Self {
+            list: fs::read_to_string(root.join(INDEX))?,
+            file: File::open(root.join(PACK))?,
+        };
+        match Index::parse(&pack.list) {
+            Some(_) => Ok(pack),
+            None => Err(io::Error::other("the list of modules cannot be read")),
+        }
+    }
+
+    /// What loads them, and knows what is loaded by what `sys` says.
+    pub fn loader(&self, sys: &Path) -> Loader<'_> {
+        Loader {
+            index: Index::parse(&self.list).unwrap_or_default(),
+            file: &self.file,
+            loaded: sys.join("module"),
+        }
+    }
+}
+
+/// Loads modules.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    index: Index<'a>,
+    file: &'a File,
+    loaded: PathBuf,
+}
+
+impl Loader<'_> {
+    /// Loads the module of this name, or those that are for what `word` says. How many there are; one that the kernel
+    /// does not take is an error only where all are.
+    pub fn load(&self, word: &str, parameters: &str) -> io::Result<usize> {
+        let found = self.index.find(word);
+        let (mut there, mut wrong) = (0, None);
+        for entry in found {
+            match self.insert(entry, parameters, &mut BTreeSet::new()) {
+                Ok(()) => there += 1,
+                Err(error) => wrong = Some(error),
+            }
+        }
+        match wrong {
+            Some(error) if there == 0 => Err(error),
+            _ => Ok(there),
+        }
+    }
+
+    /// What it needs is tried; whether it was enough the kernel knows.
+    fn insert<'e>(
+        &'e self,
+        entry: &'e Entry<'_>,
+        parameters: &str,
+        begun: &mut BTreeSet<&'e str>,
+    ) -> io::Result<()> {
+        if !begun.insert(entry.name) || self.loaded.join(entry.name).exists() {
+            return Ok(());
+        }
+        self.insert_all(&entry.before, begun);
+        let parameters = CString::new(parameters)?;
+        match rustix::system::init_module(&self.content(entry)?, &parameters) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.insert_all(&entry.after, begun);
+        Ok(())
+    }
+
+    fn insert_all<'e>(&'e self, words: &[&str], begun: &mut BTreeSet<&'e str>) {
+        for entry in words.iter().flat_map(|word| self.index.find(word)) {
+            let _ = self.insert(entry, "", begun);
+        }
+    }
+
+    fn content(&self, entry: &Entry<'_>) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(entry.length).map_err(io::Error::other)?;
+        let mut packed = vec![0; length];
+        self.file.read_exact_at(&mut packed, entry.offset)?;
+        if !packed.starts_with(XZ) {
+            return Ok(packed);
+        }
+        let mut content = Vec::with_capacity(length * 4);
+        XzDecoder::new(&*packed).read_to_end(&mut content)?;
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use liblzma::write::XzEncoder;
+
+    use super::super::index;
+    use super::*;
+
+    fn root(list: &str, pack: &[u8]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(PACK).parent().unwrap()).unwrap();
+        fs::write(root.path().join(INDEX), list).unwrap();
+        fs::write(root.path().join(PACK), pack).unwrap();
+        root
+    }
+
+    fn packed() -> tempfile::TempDir {
+        let mut encoder = XzEncoder::new(Vec::new(), 6);
+        encoder.write_all(b"a module").unwrap();
+        let xz = encoder.finish().unwrap();
+        let length = xz.len() as u64;
+        let mut list = String::new();
+        let entry = |name, offset, length| Entry {
+            name,
+            offset,
+            length,
+            before: vec![],
+            after: vec![],
+        };
+        index::write(&mut list, &entry("plain", 0, 5), &["x:*".to_owned()]);
+        index::write(&mut list, &entry("packed", 5, length), &[]);
+        index::write(&mut list, &entry("beyond", 5, length + 1), &[]);
+        root(&list, &[b"plain", &*xz].concat())
+    }
+
+    #[test]
+    fn a_module_is_picked_out_packed_or_not() {
+        let root = packed();
+        let pack = Pack::open(root.path()).unwrap();
+        let loader = pack.loader(root.path());
+        let content = |name: &str| loader.content(loader.index.find(name)[0]);
+        assert_eq!(content("plain").unwrap(), b"plain");
+        assert_eq!(content("packed").unwrap(), b"a module");
+        assert!(content("beyond").is_err());
+    }
+
+    #[test]
+    fn what_is_loaded_is_not_loaded_again_and_what_is_unknown_is_nothing() {
+        let root = packed();
+        fs::create_dir_all(root.path().join("module/plain")).unwrap();
+        let pack = Pack::open(root.path()).unwrap();
+        let loader = pack.loader(root.path());
+        assert_eq!(loader.load("plain", "").unwrap(), 1);
+        assert_eq!(loader.load("x:1", "").unwrap(), 1);
+        assert_eq!(loader.load("y:1", "").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_an_error() {
+        assert!(Pack::open(root("?", b"").path()).is_err());
+        assert!(Pack::open(Path::new("/nowhere")).is_err());
+    }
+}
