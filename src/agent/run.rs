@@ -138,7 +138,7 @@ fn live(
     }
 }
 
-/// Drivers and network: those that the network needs first, all others while it comes up and the server is greeted.
+/// Drivers and network: those that the network needs, and all others while it comes up and the server is greeted.
 fn join(
     told: &Cmdline,
     places: &Places,
@@ -146,11 +146,11 @@ fn join(
     log: &Log,
 ) -> (Link, Option<JoinHandle<()>>) {
     show(console, "starting", "loading drivers");
-    init::modules::load_for_network(&places.sys, log);
     let (sys, others) = (places.sys.clone(), log.clone());
     let loading = std::thread::Builder::new()
         .name("drivers".into())
         .spawn(move || init::modules::load_all(&sys, &others));
+    init::modules::load_for_network(&places.sys, log);
     let state = |why: &str| show(console, "connecting", why);
     let link = network::bring_up(&Wanted {
         sys: &places.sys,

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::agent::clock;
@@ -21,6 +23,7 @@ const ROUNDS: usize = 12;
 /// Disks that a driver looks for in its own time have appeared when nothing changed for so long.
 const QUIET: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(6);
+const MOST_AT_ONCE: usize = 4;
 const LOOK: Duration = Duration::from_millis(50);
 
 const AGENT: &str = "../../init";
@@ -41,11 +44,13 @@ pub fn load_for_network(sys: &Path, log: &Log) {
     with_loader(sys, log, |loader| load(sys, loader, is_of_network));
 }
 
-/// Everything else; returns when the disks have appeared. What a processor can do brings ciphers and sums alone, and the
+/// Everything but what [`load_for_network`] does, which may be at work; returns when the disks have appeared. What a processor can do brings ciphers and sums alone, and the
 /// kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) {
     with_loader(sys, log, |loader| {
-        let wanted = |_: &Path, alias: &str| !alias.starts_with("cpu:");
+        let wanted = |folder: &Path, alias: &str| {
+            !alias.starts_with("cpu:") && !is_of_network(folder, alias)
+        };
         load(sys, loader, wanted);
         settle(sys, || load(sys, loader, wanted));
     });
@@ -62,16 +67,33 @@ fn load(sys: &Path, loader: &Loader<'_>, wanted: impl Fn(&Path, &str) -> bool) {
     let mut known = BTreeSet::new();
     for _ in 0..ROUNDS {
         let found = aliases(sys, &wanted);
-        let mut new = found.difference(&known).peekable();
-        if new.peek().is_none() {
+        let new: Vec<&String> = found.difference(&known).collect();
+        if new.is_empty() {
             return;
         }
-        for alias in new {
+        load_each(loader, &new);
+        known = found;
+    }
+}
+
+/// Several at once, since a controller that looks for its disks keeps whoever loads it. Two that need the same module
+/// the kernel lets wait for each other.
+fn load_each(loader: &Loader<'_>, aliases: &[&String]) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(alias) = aliases.get(next.fetch_add(1, Ordering::Relaxed)) {
             // A driver that does not want its device after all is none of this machine's.
             let _ = loader.load(alias, "");
         }
-        known = found;
-    }
+    };
+    let helpers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..helpers.min(MOST_AT_ONCE) {
+            // This thread does what no other could be had for.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
 }
 
 /// What the devices say that they are, of those whose driver is wanted and not there.
