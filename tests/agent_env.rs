@@ -9,6 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dragonfly::agent::init::modules::index::{INDEX, Index, PACK};
+use dragonfly::agent::init::tools::ARCHIVE;
 use dragonfly::model::agent::PROTOCOL;
 use dragonfly::model::digest::{Digest, DigestKind};
 use dragonfly::model::environment::{
@@ -19,13 +21,11 @@ use sha2::{Digest as _, Sha256};
 /// Kernel and initramfs together.
 const MOST_BYTES: u64 = 60_000_000;
 
-const TOOLS: [&str; 18] = [
-    "init",
-    "dev/console",
-    "dev/null",
+/// What the kernel unpacks; the agent unpacks the tools.
+const BASE: [&str; 6] = ["init", "dev/console", "dev/null", PACK, INDEX, ARCHIVE];
+const TOOLS: [&str; 14] = [
     "usr/bin/busybox",
     "usr/bin/btrfs",
-    "usr/bin/kmod",
     "usr/sbin/mke2fs",
     "usr/sbin/resize2fs",
     "usr/sbin/e2fsck",
@@ -73,8 +73,8 @@ fn manifest(folder: &Path) -> Manifest {
     serde_json::from_slice(&fs::read(folder.join(MANIFEST)).unwrap()).unwrap()
 }
 
-/// Names in an initramfs with their mode and size.
-fn listing(archive: &Path) -> BTreeMap<String, (u32, usize)> {
+/// What is in an initramfs: mode and content by name.
+fn listing(archive: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     let told = Command::new("zstd")
         .arg("-dcq")
         .arg(archive)
@@ -90,15 +90,28 @@ fn listing(archive: &Path) -> BTreeMap<String, (u32, usize)> {
         };
         let (mode, size, name_size) = (number(1), number(6), number(11));
         let name = &bytes[at + 110..at + 109 + name_size];
+        let data = (at + 110 + name_size).next_multiple_of(4);
         names.insert(
             String::from_utf8_lossy(name).into_owned(),
-            (u32::try_from(mode).unwrap(), size),
+            (
+                u32::try_from(mode).unwrap(),
+                bytes[data..data + size].to_vec(),
+            ),
         );
-        at = (at + 110 + name_size).next_multiple_of(4);
-        at = (at + size).next_multiple_of(4);
+        at = (data + size).next_multiple_of(4);
     }
     assert!(names.remove("TRAILER!!!").is_some());
     names
+}
+
+/// The names in the archive of the tools.
+fn tools(archive: &[u8]) -> BTreeSet<String> {
+    let mut tar = tar::Archive::new(zstd::stream::read::Decoder::new(archive).unwrap());
+    let entries = tar.entries().unwrap();
+    let path = |entry: std::io::Result<tar::Entry<_>>| {
+        entry.unwrap().path().unwrap().display().to_string()
+    };
+    entries.map(path).collect()
 }
 
 #[test]
@@ -122,24 +135,44 @@ fn an_environment_is_small_and_what_its_manifest_says() {
 fn an_environment_has_what_machines_cannot_do_without() {
     for (architecture, folder) in built() {
         let names = listing(&folder.join(INITRD));
-        for tool in TOOLS {
-            assert!(names.contains_key(tool), "{architecture} has no {tool}");
+        for file in BASE {
+            assert!(names.contains_key(file), "{architecture} has no {file}");
         }
-        let (mode, size) = names["init"];
-        assert!(mode & 0o111 == 0o111 && size > 0, "init is no program");
-        let modules: BTreeSet<&str> = names
-            .keys()
-            .filter_map(|name| name.rsplit('/').next()?.strip_suffix(".ko.xz"))
-            .collect();
+        let (mode, content) = &names["init"];
+        assert!(
+            mode & 0o111 == 0o111 && !content.is_empty(),
+            "init is no program"
+        );
+        let tools = tools(&names[ARCHIVE].1);
+        for tool in TOOLS {
+            assert!(tools.contains(tool), "{architecture} has no {tool}");
+        }
+        let list = std::str::from_utf8(&names[INDEX].1).unwrap();
+        let index = Index::parse(list).unwrap();
         let further = match architecture {
             "amd64" => MODULES_OF_AMD64,
             _ => "",
         };
         for module in MODULES.split_whitespace().chain(further.split_whitespace()) {
-            assert!(modules.contains(module), "{architecture} has no {module}");
+            let found = index.find(module);
+            assert_eq!(found.len(), 1, "{architecture}: {module}");
+            let place = usize::try_from(found[0].offset).unwrap();
+            let packed = &names[PACK].1[place..];
+            assert!(
+                packed.starts_with(b"\xfd7zXZ"),
+                "{architecture}: {module} is not where its list says"
+            );
         }
         for left in ["iwlwifi", "snd", "i915", "bluetooth"] {
-            assert!(!modules.contains(left), "{architecture} has {left}");
+            assert!(index.find(left).is_empty(), "{architecture} has {left}");
+        }
+        // A card of virtio, and the file system that the kernel asks for by this name.
+        for (word, name) in [
+            ("virtio:d00000001v00001AF4", "virtio_net"),
+            ("fs-ext4", "ext4"),
+        ] {
+            let found: Vec<&str> = index.find(word).iter().map(|entry| entry.name).collect();
+            assert_eq!(found, [name], "{architecture}");
         }
     }
 }

@@ -40,6 +40,14 @@ pub(super) fn set(
         menu.order = menu.reordered(Entry::is_network);
     }
     efi::set_order(folder, &menu.order).map_err(ActionError::io("the firmware's boot order"))?;
+    // Some firmwares put the network first again whenever they start, and what was written is to start now.
+    let next = menu
+        .in_order()
+        .find(|entry| entry.active && of_disk(entry) && !wanted.set_pxe_first);
+    if let Some(entry) = next {
+        efi::set_next(folder, entry.number)
+            .map_err(ActionError::io("what the firmware starts next"))?;
+    }
     let names: Vec<&str> = menu.in_order().map(|entry| entry.label.as_str()).collect();
     Ok(format!("{made}boot order: {}", names.join(", ")))
 }

@@ -21,14 +21,18 @@ pub fn run(words: &[String]) -> ExitCode {
             super::tell_error(&line);
         }
     };
+    let no_modules = |error| {
+        complain(format!("modprobe: no modules: {error}"));
+        ExitCode::FAILURE
+    };
     let pack = match Pack::open(Path::new("/")) {
         Ok(pack) => pack,
-        Err(error) => {
-            complain(format!("modprobe: no modules: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return no_modules(error),
     };
-    let loader = pack.loader(Path::new("/sys"));
+    let loader = match pack.loader(Path::new("/sys")) {
+        Ok(loader) => loader,
+        Err(error) => return no_modules(error),
+    };
     let mut failed = false;
     for word in &wanted.words {
         let wrong = match loader.load(word, &wanted.parameters) {

@@ -57,9 +57,10 @@ pub fn load_all(sys: &Path, log: &Log) {
 }
 
 fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) {
-    match Pack::open(Path::new("/")) {
-        Ok(pack) => act(&pack.loader(sys)),
-        Err(error) => log.say(format!("no drivers: {error}")),
+    let acted =
+        Pack::open(Path::new("/")).and_then(|pack| pack.loader(sys).map(|loader| act(&loader)));
+    if let Err(error) = acted {
+        log.say(format!("no drivers: {error}"));
     }
 }
 

@@ -24,23 +24,20 @@ pub struct Pack {
 
 impl Pack {
     pub fn open(root: &Path) -> io::Result<Self> {
-        let pack = Self {
+        Ok(Self {
             list: fs::read_to_string(root.join(INDEX))?,
             file: File::open(root.join(PACK))?,
-        };
-        match Index::parse(&pack.list) {
-            Some(_) => Ok(pack),
-            None => Err(io::Error::other("the list of modules cannot be read")),
-        }
+        })
     }
 
     /// What loads them, and knows what is loaded by what `sys` says.
-    pub fn loader(&self, sys: &Path) -> Loader<'_> {
-        Loader {
-            index: Index::parse(&self.list).unwrap_or_default(),
+    pub fn loader(&self, sys: &Path) -> io::Result<Loader<'_>> {
+        let wrong = || io::Error::other("the list of modules cannot be read");
+        Ok(Loader {
+            index: Index::parse(&self.list).ok_or_else(wrong)?,
             file: &self.file,
             loaded: sys.join("module"),
-        }
+        })
     }
 }
 
@@ -149,7 +146,7 @@ mod tests {
     fn a_module_is_picked_out_packed_or_not() {
         let root = packed();
         let pack = Pack::open(root.path()).unwrap();
-        let loader = pack.loader(root.path());
+        let loader = pack.loader(root.path()).unwrap();
         let content = |name: &str| loader.content(loader.index.find(name)[0]);
         assert_eq!(content("plain").unwrap(), b"plain");
         assert_eq!(content("packed").unwrap(), b"a module");
@@ -161,7 +158,7 @@ mod tests {
         let root = packed();
         fs::create_dir_all(root.path().join("module/plain")).unwrap();
         let pack = Pack::open(root.path()).unwrap();
-        let loader = pack.loader(root.path());
+        let loader = pack.loader(root.path()).unwrap();
         assert_eq!(loader.load("plain", "").unwrap(), 1);
         assert_eq!(loader.load("x:1", "").unwrap(), 1);
         assert_eq!(loader.load("y:1", "").unwrap(), 0);
@@ -169,7 +166,9 @@ mod tests {
 
     #[test]
     fn a_list_that_is_none_is_an_error() {
-        assert!(Pack::open(root("?", b"").path()).is_err());
+        let root = root("?", b"");
+        let pack = Pack::open(root.path()).unwrap();
+        assert!(pack.loader(root.path()).is_err());
         assert!(Pack::open(Path::new("/nowhere")).is_err());
     }
 }
