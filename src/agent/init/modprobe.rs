@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::modules::pack::Pack;
+use super::modules;
 
 /// What its command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub fn run(words: &[String]) -> ExitCode {
         complain(format!("modprobe: no modules: {error}"));
         ExitCode::FAILURE
     };
-    let pack = match Pack::open(Path::new("/")) {
+    let pack = match modules::open() {
         Ok(pack) => pack,
         Err(error) => return no_modules(error),
     };
-    let loader = match pack.loader(Path::new("/sys")) {
+    let loader = match pack.loader(Path::new("/sys"), modules::settings()) {
         Ok(loader) => loader,
         Err(error) => return no_modules(error),
     };

@@ -17,6 +17,7 @@ use pack::{Loader, Pack};
 
 pub mod index;
 pub mod pack;
+mod settings;
 
 /// Devices bring devices: a bus its cards, a controller its disks. More rounds than any machine is deep.
 const ROUNDS: usize = 12;
@@ -41,15 +42,15 @@ pub fn allow() -> io::Result<()> {
 
 /// Drivers of network cards and what they hang on, since the network is what takes longest.
 pub fn load_for_network(sys: &Path, log: &Log) {
-    with_loader(sys, log, |loader| load(sys, loader, is_of_network));
+    with_loader(sys, log, |loader| load(sys, loader, may_be_of_network));
 }
 
-/// Everything but what [`load_for_network`] does, which may be at work; returns when the disks have appeared. What a processor can do brings ciphers and sums alone, and the
-/// kernel asks for those when it needs them.
+/// Everything but network cards; returns when the disks have appeared. What a processor can do brings ciphers and sums
+/// alone, and the kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) {
     with_loader(sys, log, |loader| {
         let wanted = |folder: &Path, alias: &str| {
-            !alias.starts_with("cpu:") && !is_of_network(folder, alias)
+            !alias.starts_with("cpu:") && !is_network_card(folder, alias)
         };
         load(sys, loader, wanted);
         settle(sys, || load(sys, loader, wanted));
@@ -57,11 +58,23 @@ pub fn load_all(sys: &Path, log: &Log) {
 }
 
 fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) {
-    let acted =
-        Pack::open(Path::new("/")).and_then(|pack| pack.loader(sys).map(|loader| act(&loader)));
+    let acted = open().and_then(|pack| {
+        act(&pack.loader(sys, settings())?);
+        Ok(())
+    });
     if let Err(error) = acted {
         log.say(format!("no drivers: {error}"));
     }
+}
+
+/// The pack of this boot environment.
+pub fn open() -> io::Result<Pack> {
+    Pack::open(Path::new("/"))
+}
+
+/// What this kernel's command line says of modules; nothing before `/proc` is there.
+pub fn settings() -> settings::Settings {
+    settings::Settings::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default())
 }
 
 fn load(sys: &Path, loader: &Loader<'_>, wanted: impl Fn(&Path, &str) -> bool) {
@@ -119,13 +132,16 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
-/// A card of PCI's network class, or a device of a hypervisor's bus that may be one.
-fn is_of_network(folder: &Path, alias: &str) -> bool {
+/// A card, or a device of a hypervisor's bus, which tells its own kind only to its driver.
+fn may_be_of_network(folder: &Path, alias: &str) -> bool {
+    let buses = ["vmbus:", "xen:", "of:NvirtioT"];
+    is_network_card(folder, alias) || buses.iter().any(|bus| alias.starts_with(bus))
+}
+
+/// A card of PCI's network class, or of virtio.
+fn is_network_card(folder: &Path, alias: &str) -> bool {
     let class = fs::read_to_string(folder.join("class")).unwrap_or_default();
-    class.starts_with("0x02")
-        || ["virtio:d00000001v", "vmbus:", "xen:", "of:NvirtioT"]
-            .iter()
-            .any(|bus| alias.starts_with(bus))
+    class.starts_with("0x02") || alias.starts_with("virtio:d00000001v")
 }
 
 /// Waits until no disk appears any more, where one may after its driver has begun; `load` brings what new devices need.
@@ -146,8 +162,8 @@ fn settle(sys: &Path, load: impl Fn()) {
     }
 }
 
-/// The kernel waits for the disks of an AHCI or IDE controller, and a hypervisor's, before it calls their driver loaded; not
-/// for those of other controllers, nor for what hangs on USB.
+/// The kernel waits for the disks of an AHCI or IDE controller, and of virtio, before it calls their driver loaded; not
+/// for those of other controllers and hypervisors, nor for what hangs on USB.
 fn may_be_late(sys: &Path) -> bool {
     let late_class = |class: &str| !entries(&sys.join("class").join(class)).is_empty();
     let waits = |host: &PathBuf| {
@@ -156,8 +172,9 @@ fn may_be_late(sys: &Path) -> bool {
             .iter()
             .any(|driver| name.starts_with(driver))
     };
+    let late_bus = |bus: &str| !entries(&sys.join("bus").join(bus).join("devices")).is_empty();
     ["nvme", "mmc_host"].into_iter().any(late_class)
-        || !entries(&sys.join("bus/usb/devices")).is_empty()
+        || ["usb", "xen", "vmbus"].into_iter().any(late_bus)
         || !entries(&sys.join("class/scsi_host")).iter().all(waits)
 }
 
@@ -201,7 +218,7 @@ mod tests {
             all.into_iter().collect::<Vec<_>>(),
             ["dmi:bvnX:", card, disks, net]
         );
-        let network = aliases(sys, &is_of_network);
+        let network = aliases(sys, &may_be_of_network);
         assert_eq!(network.into_iter().collect::<Vec<_>>(), [card, net]);
     }
 
@@ -210,6 +227,7 @@ mod tests {
     #[test_case(&["class/scsi_host/host0 ahci", "class/scsi_host/host1 mpt3sas"], true; "a controller of its own mind")]
     #[test_case(&["class/nvme/nvme0 -"], true; "nvme")]
     #[test_case(&["bus/usb/devices/usb1 -"], true; "a USB port")]
+    #[test_case(&["bus/xen/devices/vbd-1 -", "bus/pci/devices/0 -"], true; "a hypervisor")]
     fn only_what_may_be_late_is_waited_for(hosts: &[&str], late: bool) {
         let sys = tempfile::tempdir().unwrap();
         for host in hosts {

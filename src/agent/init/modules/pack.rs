@@ -12,6 +12,7 @@ use liblzma::read::XzDecoder;
 use rustix::io::Errno;
 
 use super::index::{Entry, INDEX, Index, PACK};
+use super::settings::Settings;
 
 const XZ: &[u8] = b"\xfd7zXZ\0";
 
@@ -31,12 +32,13 @@ impl Pack {
     }
 
     /// What loads them, and knows what is loaded by what `sys` says.
-    pub fn loader(&self, sys: &Path) -> io::Result<Loader<'_>> {
+    pub fn loader(&self, sys: &Path, settings: Settings) -> io::Result<Loader<'_>> {
         let wrong = || io::Error::other("the list of modules cannot be read");
         Ok(Loader {
             index: Index::parse(&self.list).ok_or_else(wrong)?,
             file: &self.file,
             loaded: sys.join("module"),
+            settings,
         })
     }
 }
@@ -47,13 +49,16 @@ pub struct Loader<'a> {
     index: Index<'a>,
     file: &'a File,
     loaded: PathBuf,
+    settings: Settings,
 }
 
 impl Loader<'_> {
-    /// Loads the module of this name, or those that are for what `word` says. How many there are; one that the kernel
-    /// does not take is an error only where all are.
+    /// Loads the module of this name, or those that are for what `word` says and that the command line does not deny.
+    /// How many there are; one that the kernel does not take is an error only where all are.
     pub fn load(&self, word: &str, parameters: &str) -> io::Result<usize> {
-        let found = self.index.find(word);
+        let named = |entry: &&Entry<'_>| entry.name == word.replace('-', "_");
+        let mut found = self.index.find(word);
+        found.retain(|entry| named(entry) || !self.settings.denies(entry.name));
         let (mut there, mut wrong) = (0, None);
         for entry in found {
             match self.insert(entry, parameters, &mut BTreeSet::new()) {
@@ -78,7 +83,7 @@ impl Loader<'_> {
             return Ok(());
         }
         self.insert_all(&entry.before, begun);
-        let parameters = CString::new(parameters)?;
+        let parameters = CString::new(self.settings.parameters(entry.name, parameters))?;
         match rustix::system::init_module(&self.content(entry)?, &parameters) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
@@ -146,7 +151,7 @@ mod tests {
     fn a_module_is_picked_out_packed_or_not() {
         let root = packed();
         let pack = Pack::open(root.path()).unwrap();
-        let loader = pack.loader(root.path()).unwrap();
+        let loader = pack.loader(root.path(), Settings::default()).unwrap();
         let content = |name: &str| loader.content(loader.index.find(name)[0]);
         assert_eq!(content("plain").unwrap(), b"plain");
         assert_eq!(content("packed").unwrap(), b"a module");
@@ -158,17 +163,25 @@ mod tests {
         let root = packed();
         fs::create_dir_all(root.path().join("module/plain")).unwrap();
         let pack = Pack::open(root.path()).unwrap();
-        let loader = pack.loader(root.path()).unwrap();
+        let loader = pack.loader(root.path(), Settings::default()).unwrap();
         assert_eq!(loader.load("plain", "").unwrap(), 1);
         assert_eq!(loader.load("x:1", "").unwrap(), 1);
         assert_eq!(loader.load("y:1", "").unwrap(), 0);
+        let settings = Settings::parse("modprobe.blacklist=plain");
+        let loader = pack.loader(root.path(), settings).unwrap();
+        assert_eq!(
+            loader.load("x:1", "").unwrap(),
+            0,
+            "it is denied to devices"
+        );
+        assert_eq!(loader.load("plain", "").unwrap(), 1);
     }
 
     #[test]
     fn a_list_that_is_none_is_an_error() {
         let root = root("?", b"");
         let pack = Pack::open(root.path()).unwrap();
-        assert!(pack.loader(root.path()).is_err());
+        assert!(pack.loader(root.path(), Settings::default()).is_err());
         assert!(Pack::open(Path::new("/nowhere")).is_err());
     }
 }
