@@ -151,12 +151,11 @@ impl Place {
              http {{\n  access_log \"{dir}/access.log\";\n  client_body_temp_path \"{dir}/body\";\n\
              \x20 proxy_temp_path \"{dir}/proxy\";\n  fastcgi_temp_path \"{dir}/fastcgi\";\n\
              \x20 uwsgi_temp_path \"{dir}/uwsgi\";\n  scgi_temp_path \"{dir}/scgi\";\n  server {{\n\
-             \x20   listen {ADDRESS}:{port};\n\
-             \x20   location /{folder}/ {{ alias \"{over}/\"; log_not_found off; error_page 403 404 = @mirror; }}\n\
-             \x20   location / {{ error_page 418 = @mirror; return 418; }}\n\
-             \x20   location @mirror {{ proxy_pass http://{way}; proxy_http_version 1.1;\n\
-             \x20     proxy_set_header Host $http_host; proxy_buffering off; proxy_read_timeout 300s; }}\n\
-             \x20 }}\n}}\n"
+             \x20   listen {ADDRESS}:{port};\n    log_not_found off;\n\
+             \x20   error_page 403 404 = @mirror;\n    location / {{ return 404; }}\n\
+             \x20   location /{folder}/ {{ alias \"{over}/\"; }}\n\
+             \x20   location @mirror {{\n      proxy_pass http://{way};\n      proxy_http_version 1.1;\n\
+             \x20     proxy_set_header Host $http_host;\n      proxy_buffering off;\n    }}\n  }}\n}}\n"
         )
     }
 
