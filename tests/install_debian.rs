@@ -38,40 +38,67 @@ fn or_skip<T>(found: Result<T, LabError>) -> Option<T> {
     found.ok()
 }
 
-/// The installer's kernel and initial RAM disk, and the suite whose drivers go with them, as scripts/lab-installer unpacks them beside the lab's tools.
-fn installer(lab: &Lab) -> Result<[PathBuf; 3], LabError> {
-    let folder = lab.tools().build().join("lab/installer");
-    let files = ["linux", "initrd.gz", "suite"].map(|name| folder.join(name));
-    match files.iter().find(|file| !file.exists()) {
-        None => Ok(files),
-        Some(file) => Err(LabError::Missing {
-            what: format!("{} (of scripts/lab-installer)", file.display()),
-        }),
+/// What scripts/lab-installer unpacks beside the lab's tools.
+struct Installer {
+    kernel: PathBuf,
+    initrd: PathBuf,
+    /// The suite whose drivers go with them.
+    suite: String,
+    /// Where the mirror's suite names parts that are not there any more: a folder with a suite of what is there, unsigned.
+    over: Option<PathBuf>,
+}
+
+impl Installer {
+    fn of(lab: &Lab) -> Result<Self, LabError> {
+        let folder = lab.tools().build().join("lab/installer");
+        let suite = fs::read_to_string(folder.join("suite")).map_err(|_| LabError::Missing {
+            what: format!("{} (of scripts/lab-installer)", folder.display()),
+        })?;
+        Ok(Self {
+            kernel: folder.join("linux"),
+            initrd: folder.join("initrd.gz"),
+            suite: suite.trim().to_owned(),
+            over: Some(folder.join("mirror")).filter(|over| over.is_dir()),
+        })
+    }
+
+    /// Its parts may be unsigned where they are of such a folder.
+    fn cmdline(&self) -> String {
+        let unsigned = match self.over {
+            Some(_) => " debian-installer/allow_unauthenticated=true",
+            None => "",
+        };
+        format!(
+            "cmdline=mirror/udeb/suite={}{unsigned} console=ttyS0,115200n8 DEBIAN_FRONTEND=text",
+            self.suite
+        )
     }
 }
 
 /// A lab in which Debian's mirror is reached, and what its machines are installed with.
-fn place() -> Option<(Mirror, String, Site)> {
+fn place() -> Option<(Mirror, Installer, Site)> {
     let options = LabOptions {
         foreign_extra: NAMES.to_owned(),
         ..LabOptions::default()
     };
     let lab = lab::lab(&options)?;
-    let [kernel, initrd, suite] = or_skip(installer(&lab))?;
-    let suite = fs::read_to_string(suite).unwrap();
-    let mirror = or_skip(lab.mirror("dists/trixie/InRelease"))?;
+    let installer = or_skip(Installer::of(&lab))?;
+    let mirror = or_skip(lab.mirror("dists/trixie/InRelease", installer.over.as_deref()))?;
     let place = Site::open_in(lab)?;
-    for (name, file) in [("debian-13-linux", kernel), ("debian-13-initrd", initrd)] {
+    for (name, file) in [
+        ("debian-13-linux", &installer.kernel),
+        ("debian-13-initrd", &installer.initrd),
+    ] {
         place.cli(&["image", "add", name, file.to_str().unwrap()]);
     }
-    Some((mirror, suite.trim().to_owned(), place))
+    Some((mirror, installer, place))
 }
 
 #[test]
 #[ignore = "long: a whole system is installed package by package"]
 fn debians_own_installer_is_answered_to_its_end() {
     let _turn = one_at_a_time();
-    let Some((mirror, udebs, site)) = place() else {
+    let Some((mirror, installer, site)) = place() else {
         return;
     };
     site.cli(&["mode", "set", "simple"]);
@@ -87,8 +114,7 @@ fn debians_own_installer_is_answered_to_its_end() {
     site.cli(&["machine", "set", &vm.mac, "hostname=web01"]);
     site.cli(&["machine", "apply", &vm.mac]);
     let source = format!("mirror={}", mirror.url);
-    let cmdline =
-        format!("cmdline=mirror/udeb/suite={udebs} console=ttyS0,115200n8 DEBIAN_FRONTEND=text");
+    let cmdline = installer.cmdline();
     let params = [
         &*source,
         "kernel=image:debian-13-linux",

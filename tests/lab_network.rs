@@ -6,6 +6,7 @@
 mod lab;
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     time::Duration,
@@ -132,6 +133,43 @@ fn what_a_host_asks_for_is_fetched_outside() {
     let mut answer = String::new();
     inside.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "answer");
+}
+
+#[test]
+fn a_folder_lies_over_the_mirror() {
+    let Some(lab) = beside(Foreign::None) else {
+        return;
+    };
+    let over = tempfile::tempdir().unwrap();
+    fs::create_dir_all(over.path().join("dists/own")).unwrap();
+    fs::write(over.path().join("dists/own/Release"), "Suite: own\n").unwrap();
+    let mirror = match lab.mirror("dists/trixie/InRelease", Some(over.path())) {
+        Ok(mirror) => mirror,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "SKIPPED a lab test: {error}");
+            return;
+        }
+    };
+    let client = lab.add_host("client", Some(net::address(9))).unwrap();
+    let mut curl = lab.tools().command("curl").unwrap();
+    let at = mirror.url.strip_prefix("http://").unwrap();
+    let (name, folder) = at.split_once('/').unwrap();
+    let port = name.split_once(':').map_or("80", |(_, port)| port);
+    curl.arg("--connect-to")
+        .arg(format!("::{}:{port}", net::address(60)));
+    for file in [
+        "dists/own/Release",
+        "dists/trixie/Release",
+        "dists/own/none",
+    ] {
+        curl.arg(format!("http://{name}/{folder}/{file}"));
+    }
+    curl.args(["--silent", "--write-out", "%{http_code}\n"]);
+    let said = client.command(&curl).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.starts_with("Suite: own\n200\n"), "{said}");
+    assert!(said.contains("\nCodename: trixie\n"), "{said}");
+    assert!(said.ends_with("404\n"), "{said}");
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! The Debian mirror that this machine's apt is configured with, for the machines of a lab, under its own name: a host
-//! of the lab answers for that name and passes on what is asked of it. Who it is, is read when it is needed.
+//! of the lab answers for that name and passes on what is asked of it. Who it is, is read when it is needed. A folder
+//! may be laid over it: its files are given out in the place of the mirror's own.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, ToSocketAddrs},
+    path::Path,
     process::Command,
     time::Duration,
 };
 
-use super::{Lab, LabError, Process, error::Doing, forward, forward::Forward, net, tools::output};
+use super::{
+    Host, Lab, LabError, Process, error::Doing, forward, forward::Forward, net, tools::output,
+};
 
 const HOST: &str = "mirror";
 /// Where it is in the lab.
@@ -32,18 +37,24 @@ pub struct Mirror {
     /// As a machine of the lab reaches it, without a slash at its end.
     pub url: String,
     _way: Forward,
+    _over: Option<Process>,
     _names: Process,
 }
 
 impl Lab {
     /// Brings the mirror into the lab, if it has what is asked for: a path below it, such as `dists/trixie/InRelease`.
-    /// Its machines learn its name where the foreign server was started with [`NAMES`].
-    pub fn mirror(&self, path: &str) -> Result<Mirror, LabError> {
+    /// Its machines learn its name where the foreign server was started with [`NAMES`]. The files in `over` come before
+    /// the mirror's own.
+    pub fn mirror(&self, path: &str, over: Option<&Path>) -> Result<Mirror, LabError> {
         let place = Place::of_this_machine()?;
         place.check(path)?;
         let host = self.add_host(HOST, Some(ADDRESS))?;
-        let listen = SocketAddr::from((ADDRESS, place.port));
+        let port = if over.is_some() { 0 } else { place.port };
+        let listen = SocketAddr::from((ADDRESS, port));
         let way = Forward::outward(&host.netns, listen, (place.host.clone(), place.port))?;
+        let over = over
+            .map(|over| self.lay_over(&host, &place, over, way.listening))
+            .transpose()?;
         let mut names = self.tools().command("dnsmasq")?;
         names.args(["--conf-file=/dev/null", "--no-resolv", "--no-hosts"]);
         names.args(["--keep-in-foreground", "--log-facility=-", "--pid-file"]);
@@ -54,8 +65,30 @@ impl Lab {
         Ok(Mirror {
             url: place.url(),
             _way: way,
+            _over: over,
             _names: names,
         })
+    }
+
+    /// An nginx in front of the way to the mirror.
+    fn lay_over(
+        &self,
+        host: &Host,
+        place: &Place,
+        over: &Path,
+        way: SocketAddr,
+    ) -> Result<Process, LabError> {
+        let dir = self.record.path(HOST);
+        let file = dir.join("nginx.conf");
+        fs::create_dir_all(&dir)
+            .and_then(|()| fs::write(&file, place.nginx(&dir, over, way)))
+            .doing(|| format!("write {}", file.display()))?;
+        let mut nginx = self.tools().command("nginx")?;
+        nginx.args(["-e", "stderr", "-c"]).arg(&file);
+        let nginx = self.spawn(HOST, host, &nginx)?;
+        // It says so once its sockets are open.
+        nginx.wait_log(self.stop(), "event method", STARTS_WITHIN)?;
+        Ok(nginx)
     }
 }
 
@@ -107,6 +140,23 @@ impl Place {
             80 => self.host.clone(),
             port => format!("{}:{port}", self.host),
         }
+    }
+
+    /// One process, which gives out what is in `over`, and asks at `way` for the rest.
+    fn nginx(&self, dir: &Path, over: &Path, way: SocketAddr) -> String {
+        let (dir, over) = (dir.display(), over.display());
+        let Place { port, folder, .. } = self;
+        format!(
+            "daemon off;\nmaster_process off;\nuser root;\npid \"{dir}/pid\";\nerror_log stderr notice;\nevents {{}}\n\
+             http {{\n  access_log \"{dir}/access.log\";\n  client_body_temp_path \"{dir}/body\";\n\
+             \x20 proxy_temp_path \"{dir}/proxy\";\n  fastcgi_temp_path \"{dir}/fastcgi\";\n\
+             \x20 uwsgi_temp_path \"{dir}/uwsgi\";\n  scgi_temp_path \"{dir}/scgi\";\n  server {{\n\
+             \x20   listen {ADDRESS}:{port};\n    log_not_found off;\n\
+             \x20   error_page 403 404 = @mirror;\n    location / {{ return 404; }}\n\
+             \x20   location /{folder}/ {{ alias \"{over}/\"; }}\n\
+             \x20   location @mirror {{\n      proxy_pass http://{way};\n      proxy_http_version 1.1;\n\
+             \x20     proxy_set_header Host $http_host;\n      proxy_buffering off;\n    }}\n  }}\n}}\n"
+        )
     }
 
     fn check(&self, path: &str) -> Result<(), LabError> {
