@@ -38,7 +38,7 @@ pub use state::TakenDown;
 pub use status::{LabStatus, VmStatus};
 pub use stock::Supplies;
 pub use tools::Tools;
-pub use vm::{Disk, DiskFormat, Profile, Serial, Vm, VmSpec, plain};
+pub use vm::{Disk, DiskBus, DiskFormat, Profile, Serial, Vm, VmSpec, plain};
 pub use wait::{Stop, Stopwatch};
 
 use process::Place;

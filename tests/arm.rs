@@ -89,8 +89,7 @@ fn an_arm64_machine_is_looked_into_and_written() {
     let clock = Stopwatch::start();
     let told = |what: &str| println!("arm64: {what} after {:.0} s", clock.elapsed().as_secs_f64());
     let mut spec = VmSpec::new("arm", Profile::Arm64);
-    let (gib, format) = (1, DiskFormat::Raw);
-    spec.disks = vec![Disk { gib, format }];
+    spec.disks = vec![Disk::new(1, DiskFormat::Raw)];
     let vm = site.lab.boot(&spec).unwrap();
     let machine = site.wait_inventory_within(&vm, WITHIN);
     told("inventory");

@@ -119,11 +119,7 @@ impl Place {
     }
 
     fn boot(&self, profile: Profile) -> Vm {
-        let raw = Disk {
-            gib: 1,
-            format: DiskFormat::Raw,
-        };
-        let disks = vec![raw];
+        let disks = vec![Disk::new(1, DiskFormat::Raw)];
         let spec = VmSpec {
             disks,
             ..VmSpec::new("client", profile)

@@ -271,6 +271,7 @@ impl Agent {
         let order = self
             .session
             .insist(words::ORDER, &question, Duration::from_secs(WAIT));
+        init::modules::load_new(&self.places.sys, &self.log);
         if inventory::disks::names(&self.places) != before {
             self.log.say("the disks changed");
             return self.check_in();

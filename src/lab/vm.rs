@@ -99,11 +99,34 @@ impl DiskFormat {
     }
 }
 
+/// What a disk hangs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskBus {
+    #[default]
+    Virtio,
+    /// Of the board's own controller, which has six ports.
+    Ahci,
+    Nvme,
+    Scsi,
+    Usb,
+}
+
 /// A blank disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     pub gib: u32,
     pub format: DiskFormat,
+    #[serde(default)]
+    pub bus: DiskBus,
+}
+
+impl Disk {
+    /// On virtio, as most virtual machines have them.
+    pub const fn new(gib: u32, format: DiskFormat) -> Disk {
+        let bus = DiskBus::Virtio;
+        Disk { gib, format, bus }
+    }
 }
 
 impl FromStr for Disk {
@@ -121,7 +144,7 @@ impl FromStr for Disk {
             .strip_suffix('G')
             .and_then(|number| number.parse().ok())
             .filter(|gib| *gib > 0);
-        gib.map(|gib| Disk { gib, format })
+        gib.map(|gib| Disk::new(gib, format))
             .ok_or_else(|| format!("disk {text}: expected a size in GiB, for example 8G or 8G:raw"))
     }
 }
@@ -150,10 +173,7 @@ impl VmSpec {
             profile,
             memory_mb: 512,
             cpus: 2,
-            disks: vec![Disk {
-                gib: 8,
-                format: DiskFormat::Qcow2,
-            }],
+            disks: vec![Disk::new(8, DiskFormat::Qcow2)],
             mac: None,
             uuid: None,
             serials: None,

@@ -62,8 +62,7 @@ pub fn template(site: &Site, name: &str, actions: &str) {
 /// A machine with one disk of so many GiB that is read from outside.
 pub fn spec(name: &str, mac: &str, gib: u32) -> VmSpec {
     let mut spec = VmSpec::new(name, Profile::Bios);
-    let format = DiskFormat::Raw;
-    spec.disks = vec![Disk { gib, format }];
+    spec.disks = vec![Disk::new(gib, DiskFormat::Raw)];
     spec.mac = Some(mac.to_owned());
     spec
 }

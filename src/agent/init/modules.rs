@@ -49,12 +49,14 @@ pub fn load_for_network(sys: &Path, log: &Log) {
 /// alone, and the kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) {
     with_loader(sys, log, |loader| {
-        let wanted = |folder: &Path, alias: &str| {
-            !alias.starts_with("cpu:") && !is_network_card(folder, alias)
-        };
-        load(sys, loader, wanted);
-        settle(sys, || load(sys, loader, wanted));
+        load(sys, loader, is_other);
+        settle(sys, || load(sys, loader, is_other));
     });
+}
+
+/// For devices that came since.
+pub fn load_new(sys: &Path, log: &Log) {
+    with_loader(sys, log, |loader| load(sys, loader, is_other));
 }
 
 fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) {
@@ -138,6 +140,10 @@ fn may_be_of_network(folder: &Path, alias: &str) -> bool {
     is_network_card(folder, alias) || buses.iter().any(|bus| alias.starts_with(bus))
 }
 
+fn is_other(folder: &Path, alias: &str) -> bool {
+    !alias.starts_with("cpu:") && !is_network_card(folder, alias)
+}
+
 /// A card of PCI's network class, or of virtio.
 fn is_network_card(folder: &Path, alias: &str) -> bool {
     let class = fs::read_to_string(folder.join("class")).unwrap_or_default();
@@ -152,7 +158,7 @@ fn settle(sys: &Path, load: impl Fn()) {
     let until = clock::now() + LONGEST;
     let mut seen = disks(sys);
     let mut since = clock::now();
-    while since.elapsed() < QUIET && clock::now() < until {
+    while (since.elapsed() < QUIET || is_usb_being_asked(sys)) && clock::now() < until {
         clock::pause(LOOK);
         load();
         let now = disks(sys);
@@ -176,6 +182,21 @@ fn may_be_late(sys: &Path) -> bool {
     ["nvme", "mmc_host"].into_iter().any(late_class)
         || ["usb", "xen", "vmbus"].into_iter().any(late_bus)
         || !entries(&sys.join("class/scsi_host")).iter().all(waits)
+}
+
+/// A disk on USB gets a second to itself before the kernel asks what it is.
+fn is_usb_being_asked(sys: &Path) -> bool {
+    let is_usb = |host: &&PathBuf| {
+        let name = fs::read_to_string(host.join("proc_name")).unwrap_or_default();
+        ["usb-storage", "uas"].contains(&name.trim())
+    };
+    let is_asked = |host: &PathBuf| {
+        let found = entries(&host.join("device"));
+        let mut names = found.iter().filter_map(|path| path.file_name()?.to_str());
+        !names.any(|name| name.starts_with("target"))
+    };
+    let hosts = entries(&sys.join("class/scsi_host"));
+    hosts.iter().filter(is_usb).any(is_asked)
 }
 
 fn disks(sys: &Path) -> BTreeSet<PathBuf> {
@@ -237,6 +258,20 @@ mod tests {
             fs::write(folder.join("proc_name"), format!("{name}\n")).unwrap();
         }
         assert_eq!(may_be_late(sys.path()), late);
+    }
+
+    #[test]
+    fn a_disk_on_usb_is_waited_for_until_the_kernel_has_asked_it() {
+        let sys = tempfile::tempdir().unwrap();
+        let host = sys.path().join("class/scsi_host/host6");
+        fs::create_dir_all(host.join("device/power")).unwrap();
+        for (name, asked) in [("usb-storage", true), ("uas", true), ("ahci", false)] {
+            fs::write(host.join("proc_name"), format!("{name}\n")).unwrap();
+            assert_eq!(is_usb_being_asked(sys.path()), asked, "{name}");
+        }
+        fs::write(host.join("proc_name"), "usb-storage\n").unwrap();
+        fs::create_dir(host.join("device/target6:0:0")).unwrap();
+        assert!(!is_usb_being_asked(sys.path()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Disks: which there are, what they are called, and what is on them.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Places, contents};
 use crate::agent::network::sysfs::word;
@@ -62,9 +62,12 @@ fn disk(places: &Places, mounts: &str, device: String) -> Option<Disk> {
     let flag = |name: &str| field(name).as_deref() == Some("1");
     let model = field("device/model").or_else(|| field("device/name"));
     let vendor = field("device/vendor").filter(|vendor| !vendor.starts_with("0x"));
+    let usb = usb_device(&place);
     let serial = field("serial")
         .or_else(|| field("device/serial"))
-        .or_else(|| page_80(&place));
+        .or_else(|| page_80(&place))
+        .or_else(|| word(&usb.as_ref()?.join("serial")).map(|text| tidy(&text)))
+        .filter(|serial| !serial.is_empty());
     let wwn = field("wwid").or_else(|| field("device/wwid"));
     let names = Names {
         device: &device,
@@ -72,15 +75,15 @@ fn disk(places: &Places, mounts: &str, device: String) -> Option<Disk> {
         model: model.as_deref(),
         serial: serial.as_deref(),
         wwn: wwn.as_deref(),
+        on_usb: usb.is_some(),
     };
-    let on_usb = fs::canonicalize(&place).is_ok_and(|path| path.to_string_lossy().contains("/usb"));
     Some(Disk {
         size_bytes,
         kind: Some(kind(&names, flag("queue/rotational"))),
         links: names.links(),
         sector_bytes: field("queue/logical_block_size").and_then(|bytes| bytes.parse().ok()),
         wear_percent: wear(places, &device),
-        removable: flag("removable") || on_usb,
+        removable: flag("removable") || usb.is_some(),
         read_only: flag("ro"),
         booted_from: booted_from(mounts, &device),
         contents: all_contents(places, &device, size_bytes),
@@ -110,6 +113,15 @@ pub fn size(sys: &Path, device: &str) -> Option<u64> {
     sectors.checked_mul(512)
 }
 
+/// The device on USB that a disk is in.
+fn usb_device(place: &Path) -> Option<PathBuf> {
+    let place = fs::canonicalize(place).ok()?;
+    let mut above = place.ancestors();
+    above
+        .find(|folder| folder.join("idVendor").exists())
+        .map(Path::to_owned)
+}
+
 /// Unit Serial Number of SCSI (SPC-5 §7.7.19), behind a header of four bytes.
 fn page_80(place: &Path) -> Option<String> {
     let page = fs::read(place.join("device/vpd_pg80")).ok()?;
@@ -124,6 +136,7 @@ struct Names<'a> {
     model: Option<&'a str>,
     serial: Option<&'a str>,
     wwn: Option<&'a str>,
+    on_usb: bool,
 }
 
 impl Names<'_> {
@@ -152,6 +165,9 @@ impl Names<'_> {
                 }
                 (device, _) if device.starts_with("mmcblk") => add(format!("mmc-{model}_{serial}")),
                 (_, Some("ATA")) => add(format!("ata-{model}_{serial}")),
+                (_, Some(vendor)) if self.on_usb => {
+                    add(format!("usb-{vendor}_{model}_{serial}-0:0"));
+                }
                 (_, Some(vendor)) => add(format!("scsi-0{vendor}_{model}_{serial}")),
                 (_, None) => {}
             }

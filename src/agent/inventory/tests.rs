@@ -175,6 +175,26 @@ fn disks_tell_their_names_and_what_is_on_them() {
 }
 
 #[test]
+fn a_disk_on_usb_has_the_serial_number_of_its_device() {
+    let bench = Bench::new();
+    let device = "sys/devices/pci0000:00/0000:00:14.0/usb1/1-1";
+    bench.put(&format!("{device}/idVendor"), "46f4\n");
+    bench.put(&format!("{device}/serial"), "C3\n");
+    let disk = format!("{device}/1-1:1.0/host6/target6:0:0/6:0:0:0/block/sdc");
+    bench.put(&format!("{disk}/size"), "2048\n");
+    bench.put(&format!("{disk}/device/vendor"), "QEMU    \n");
+    bench.put(&format!("{disk}/device/model"), "STICK\n");
+    let sys = &bench.places.sys;
+    fs::create_dir_all(sys.join("block")).unwrap();
+    let inside = disk.strip_prefix("sys").unwrap();
+    std::os::unix::fs::symlink(format!("..{inside}"), sys.join("block/sdc")).unwrap();
+    let disks = hardware(&bench.places).disks;
+    assert_eq!(disks[0].serial.as_deref(), Some("C3"));
+    assert_eq!(disks[0].links, ["/dev/disk/by-id/usb-QEMU_STICK_C3-0:0"]);
+    assert!(disks[0].removable);
+}
+
+#[test]
 fn a_disk_that_cannot_be_read_is_not_said_to_be_blank() {
     let bench = Bench::new();
     bench.put("sys/block/sda/size", "2048\n");

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{DiskFormat, LabError, Profile, VmSpec};
+use super::{Disk, DiskBus, DiskFormat, LabError, Profile, VmSpec};
 use crate::lab::{
     accel::Accelerator,
     error::Doing,
@@ -171,7 +171,7 @@ impl Machine<'_> {
     }
 
     fn add_disk(&self, number: usize, qemu: &mut Command) {
-        let format = self.spec.disks[number].format;
+        let Disk { format, bus, .. } = self.spec.disks[number];
         let path = self.disk(number, format);
         let serials = self.spec.serials.as_deref().unwrap_or("disk");
         qemu.arg("-drive").arg(format!(
@@ -179,8 +179,24 @@ impl Machine<'_> {
             format.name(),
             path.display()
         ));
+        let (controller, device) = match bus {
+            DiskBus::Virtio => (None, "virtio-blk-pci".to_owned()),
+            DiskBus::Ahci => (None, format!("ide-hd,bus=ide.{number}")),
+            DiskBus::Nvme => (None, "nvme".to_owned()),
+            DiskBus::Scsi => (
+                Some(format!("virtio-scsi-pci,id=scsi{number}")),
+                format!("scsi-hd,bus=scsi{number}.0"),
+            ),
+            DiskBus::Usb => (
+                Some(format!("qemu-xhci,id=usb{number}")),
+                format!("usb-storage,bus=usb{number}.0"),
+            ),
+        };
+        if let Some(controller) = controller {
+            qemu.arg("-device").arg(controller);
+        }
         qemu.arg("-device").arg(format!(
-            "virtio-blk-pci,drive=disk{number},serial={serials}{number},bootindex={}",
+            "{device},drive=disk{number},serial={serials}{number},bootindex={}",
             number + 2
         ));
     }
