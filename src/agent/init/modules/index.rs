@@ -54,7 +54,7 @@ pub fn write(out: &mut String, entry: &Entry<'_>, aliases: &[String]) {
 }
 
 impl<'a> Index<'a> {
-    /// None where it is not what [`write`] wrote.
+    /// None where it is not what [`write()`] wrote.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (mut index, mut name) = (Self::default(), None);
         for line in text.lines() {
