@@ -109,7 +109,7 @@ fn files(folder: &Path) -> Outcome<BTreeMap<String, PathBuf>> {
             if item.file_type()?.is_dir() {
                 waiting.push(path);
             } else if let Some((name, _)) = item.file_name().to_string_lossy().split_once(".ko") {
-                found.insert(name.replace('-', "_"), path);
+                found.insert(index::plain(name), path);
             }
         }
     }
@@ -189,7 +189,7 @@ impl Module {
 }
 
 fn name(word: &str) -> Option<String> {
-    (!word.is_empty()).then(|| word.replace('-', "_"))
+    (!word.is_empty()).then(|| index::plain(word))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::modules;
+use super::modules::{self, index::plain};
 
 /// What its command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,11 +37,7 @@ pub fn run(words: &[String]) -> ExitCode {
     for word in &wanted.words {
         let wrong = match loader.load(word, &wanted.parameters) {
             // What the kernel has in itself is in no file.
-            Ok(0)
-                if Path::new("/sys/module")
-                    .join(word.replace('-', "_"))
-                    .exists() =>
-            {
+            Ok(0) if Path::new("/sys/module").join(plain(word)).exists() => {
                 continue;
             }
             Ok(0) => "there is no such module".to_owned(),

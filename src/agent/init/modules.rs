@@ -173,7 +173,7 @@ fn settle(sys: &Path, load: impl Fn()) {
 fn may_be_late(sys: &Path) -> bool {
     let late_class = |class: &str| !entries(&sys.join("class").join(class)).is_empty();
     let waits = |host: &PathBuf| {
-        let name = fs::read_to_string(host.join("proc_name")).unwrap_or_default();
+        let name = driver(host);
         ["ahci", "ata_", "sata_", "pata_"]
             .iter()
             .any(|driver| name.starts_with(driver))
@@ -186,10 +186,7 @@ fn may_be_late(sys: &Path) -> bool {
 
 /// A disk on USB gets a second to itself before the kernel asks what it is.
 fn is_usb_being_asked(sys: &Path) -> bool {
-    let is_usb = |host: &&PathBuf| {
-        let name = fs::read_to_string(host.join("proc_name")).unwrap_or_default();
-        ["usb-storage", "uas"].contains(&name.trim())
-    };
+    let is_usb = |host: &&PathBuf| ["usb-storage", "uas"].contains(&driver(host).trim());
     let is_asked = |host: &PathBuf| {
         let found = entries(&host.join("device"));
         let mut names = found.iter().filter_map(|path| path.file_name()?.to_str());
@@ -197,6 +194,11 @@ fn is_usb_being_asked(sys: &Path) -> bool {
     };
     let hosts = entries(&sys.join("class/scsi_host"));
     hosts.iter().filter(is_usb).any(is_asked)
+}
+
+/// Of a SCSI host.
+fn driver(host: &Path) -> String {
+    fs::read_to_string(host.join("proc_name")).unwrap_or_default()
 }
 
 fn disks(sys: &Path) -> BTreeSet<PathBuf> {

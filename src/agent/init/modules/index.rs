@@ -72,8 +72,7 @@ impl<'a> Index<'a> {
 
     /// The module of this name, or else those that are for what `word` says.
     pub fn find(&self, word: &str) -> Vec<&Entry<'a>> {
-        let plain = word.replace('-', "_");
-        if let Some(entry) = self.entries.get(plain.as_str()) {
+        if let Some(entry) = self.entries.get(plain(word).as_str()) {
             return vec![entry];
         }
         let buses = [bus(word), ""];
@@ -97,14 +96,18 @@ impl<'a> Index<'a> {
     }
 }
 
+/// A module's name as the kernel has it, for which both strokes are one.
+pub fn plain(name: &str) -> String {
+    name.replace('-', "_")
+}
+
 fn entry(line: &str) -> Option<Entry<'_>> {
     let mut words = line.split(' ');
-    let names = |text: &'_ str| text != "-";
     let (name, offset, length) = (words.next()?, words.next()?, words.next()?);
     let mut list = || {
         let text = words.next()?;
-        let all = names(text).then(|| text.split(','));
-        Some(all.into_iter().flatten().collect())
+        let names = text.split(',').filter(|name| *name != "-");
+        Some(names.collect())
     };
     Some(Entry {
         name,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use liblzma::read::XzDecoder;
 use rustix::io::Errno;
 
-use super::index::{Entry, INDEX, Index, PACK};
+use super::index::{Entry, INDEX, Index, PACK, plain};
 use super::settings::Settings;
 
 const XZ: &[u8] = b"\xfd7zXZ\0";
@@ -56,7 +56,7 @@ impl Loader<'_> {
     /// Loads the module of this name, or those that are for what `word` says and that the command line does not deny.
     /// How many there are; one that the kernel does not take is an error only where all are.
     pub fn load(&self, word: &str, parameters: &str) -> io::Result<usize> {
-        let named = |entry: &&Entry<'_>| entry.name == word.replace('-', "_");
+        let named = |entry: &&Entry<'_>| entry.name == plain(word);
         let mut found = self.index.find(word);
         found.retain(|entry| named(entry) || !self.settings.denies(entry.name));
         let (mut there, mut wrong) = (0, None);

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::index::plain;
+
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     denied: BTreeSet<String>,
@@ -41,10 +43,6 @@ impl Settings {
         let own = self.parameters.get(module).map_or("", String::as_str);
         [own, asked].join(" ").trim().to_owned()
     }
-}
-
-fn plain(name: &str) -> String {
-    name.replace('-', "_")
 }
 
 /// At spaces that stand in no quotes.
