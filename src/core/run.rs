@@ -72,7 +72,11 @@ impl Core {
                 return Ok(*receipt);
             }
             let view = self.view(call);
-            let plan = plan(&view, &call.command)?;
+            let plan = match plan(&view, &call.command) {
+                // Somebody was quicker between two looks of the same plan.
+                Err(Refusal::Store(StoreError::Taken { .. })) => continue,
+                planned => planned?,
+            };
             if let Some(expected) = call.if_version.filter(|version| *version != plan.found) {
                 return Err(Refusal::Stale {
                     expected,
