@@ -3,26 +3,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dragonfly::agent::init::modules::index::{INDEX, Index, PACK};
-use dragonfly::agent::init::tools::ARCHIVE;
+use dragonfly::agent::init::modules::index::{INDEX, Index, PACKS, Part};
+use dragonfly::agent::init::rest::SUM;
 use dragonfly::model::agent::PROTOCOL;
 use dragonfly::model::digest::{Digest, DigestKind};
 use dragonfly::model::environment::{
-    ARCHITECTURES, FIRMWARE, FIRMWARE_LIST, FirmwareList, INITRD, KERNEL, MANIFEST, Manifest,
+    ARCHITECTURES, FIRMWARE, FIRMWARE_LIST, FirmwareList, INITRD, KERNEL, MANIFEST, Manifest, REST,
 };
 use sha2::{Digest as _, Sha256};
 
-/// Kernel and initramfs together.
+/// Kernel, initramfs and the rest together.
 const MOST_BYTES: u64 = 60_000_000;
 
-/// What the kernel unpacks; the agent unpacks the tools.
-const BASE: [&str; 6] = ["init", "dev/console", "dev/null", PACK, INDEX, ARCHIVE];
+/// What the kernel unpacks; the agent fetches the rest.
+const BASE: [&str; 6] = ["init", "dev/console", "dev/null", PACKS[0], INDEX, SUM];
 const TOOLS: [&str; 14] = [
     "usr/bin/busybox",
     "usr/bin/btrfs",
@@ -104,14 +104,17 @@ fn listing(archive: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
     names
 }
 
-/// The names in the archive of the tools.
-fn tools(archive: &[u8]) -> BTreeSet<String> {
+/// What is in the rest, by name.
+fn unpacked(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut tar = tar::Archive::new(zstd::stream::read::Decoder::new(archive).unwrap());
-    let entries = tar.entries().unwrap();
-    let path = |entry: std::io::Result<tar::Entry<_>>| {
-        entry.unwrap().path().unwrap().display().to_string()
-    };
-    entries.map(path).collect()
+    let mut found = BTreeMap::new();
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (name, mut content) = (entry.path().unwrap().display().to_string(), Vec::new());
+        entry.read_to_end(&mut content).unwrap();
+        found.insert(name, content);
+    }
+    found
 }
 
 #[test]
@@ -126,7 +129,10 @@ fn an_environment_is_small_and_what_its_manifest_says() {
             let digest = Digest::of(DigestKind::Sha256, &Sha256::digest(&content));
             assert_eq!(Some(&about.digest), digest.as_ref(), "{name}");
         }
-        let bytes = manifest.files[KERNEL].bytes + manifest.files[INITRD].bytes;
+        let bytes = [KERNEL, INITRD, REST]
+            .map(|name| manifest.files[name].bytes)
+            .iter()
+            .sum::<u64>();
         assert!(bytes <= MOST_BYTES, "{architecture}: {bytes} bytes");
     }
 }
@@ -143,9 +149,12 @@ fn an_environment_has_what_machines_cannot_do_without() {
             mode & 0o111 == 0o111 && !content.is_empty(),
             "init is no program"
         );
-        let tools = tools(&names[ARCHIVE].1);
+        let rest = fs::read(folder.join(REST)).unwrap();
+        let sum = Digest::of(DigestKind::Sha256, &Sha256::digest(&rest)).unwrap();
+        assert_eq!(names[SUM].1, format!("{}\n", sum.hex()).as_bytes());
+        let rest = unpacked(&rest);
         for tool in TOOLS {
-            assert!(tools.contains(tool), "{architecture} has no {tool}");
+            assert!(rest.contains_key(tool), "{architecture} has no {tool}");
         }
         let list = std::str::from_utf8(&names[INDEX].1).unwrap();
         let index = Index::parse(list).unwrap();
@@ -157,7 +166,10 @@ fn an_environment_has_what_machines_cannot_do_without() {
             let found = index.find(module);
             assert_eq!(found.len(), 1, "{architecture}: {module}");
             let place = usize::try_from(found[0].offset).unwrap();
-            let packed = &names[PACK].1[place..];
+            let packed = match found[0].part {
+                Part::First => &names[PACKS[0]].1[place..],
+                Part::Rest => &rest[PACKS[1]][place..],
+            };
             assert!(
                 packed.starts_with(b"\xfd7zXZ"),
                 "{architecture}: {module} is not where its list says"
@@ -165,6 +177,23 @@ fn an_environment_has_what_machines_cannot_do_without() {
         }
         for left in ["iwlwifi", "snd", "i915", "bluetooth"] {
             assert!(index.find(left).is_empty(), "{architecture} has {left}");
+        }
+        // No card has to be waited for, nor a disk as most machines have it.
+        for early in [
+            "igb",
+            "r8169",
+            "virtio_net",
+            "ahci",
+            "nvme",
+            "virtio_blk",
+            "sd_mod",
+            "usb-storage",
+        ] {
+            assert_eq!(
+                index.find(early)[0].part,
+                Part::First,
+                "{architecture}: {early}"
+            );
         }
         // A card of virtio, and the file system that the kernel asks for by this name.
         for (word, name) in [

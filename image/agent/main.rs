@@ -5,7 +5,7 @@
 //! dragonfly-agent-env root STAGE                       an empty root
 //! dragonfly-agent-env tools ROOT LIST STAGE            the tools of LIST and their libraries
 //! dragonfly-agent-env modules ROOT KERNEL LIST STAGE   the modules of LIST and those that they need
-//! dragonfly-agent-env pack FROM KERNEL STAGE           FROM's modules in one file, and its list
+//! dragonfly-agent-env pack FROM KERNEL LATER FIRST REST  FROM's modules in two files, by the list LATER, and a list
 //! dragonfly-agent-env tar STAGE                        prints STAGE as a tar archive that is the same every time
 //! dragonfly-agent-env firmware ROOT KERNEL FROM STAGE  what FROM's modules ask for; prints whose it is
 //! dragonfly-agent-env archive STAGE                    prints STAGE as a cpio archive that is the same every time
@@ -54,8 +54,9 @@ fn run(words: &[&str]) -> Outcome {
             let list = stage::list(Path::new(list))?;
             modules::stage(Path::new(root), kernel, &list, Path::new(stage))
         }
-        ["pack", from, kernel, stage] => {
-            modules::pack(&modules::folder(Path::new(from), kernel), Path::new(stage))
+        ["pack", from, kernel, later, first, rest] => {
+            let (from, later) = (modules::folder(Path::new(from), kernel), Path::new(later));
+            modules::pack(&from, &stage::list(later)?, Path::new(first), Path::new(rest))
         }
         ["firmware", root, kernel, from, stage] => {
             let modules = modules::read(&modules::folder(Path::new(from), kernel))?;

@@ -7,11 +7,13 @@ use std::path::Path;
 use dragonfly::model::agent::PROTOCOL;
 use dragonfly::model::digest::{Digest, DigestKind};
 use dragonfly::model::environment::{
-    AgentAbout, FIRMWARE, FIRMWARE_LIST, FileAbout, INITRD, KERNEL, Manifest,
+    AgentAbout, FIRMWARE, FIRMWARE_LIST, FileAbout, INITRD, KERNEL, Manifest, REST,
 };
 use sha2::{Digest as _, Sha256};
 
 use super::Outcome;
+
+const FILES: [&str; 5] = [KERNEL, INITRD, REST, FIRMWARE, FIRMWARE_LIST];
 
 /// `packages` are names of package files, `NAME_VERSION_ARCH.deb`, one on a line.
 pub(crate) fn of(
@@ -21,7 +23,7 @@ pub(crate) fn of(
     packages: &str,
 ) -> Outcome<Manifest> {
     let mut files = BTreeMap::new();
-    for name in [KERNEL, INITRD, FIRMWARE, FIRMWARE_LIST] {
+    for name in FILES {
         let path = folder.join(name);
         let content = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let digest = Digest::of(DigestKind::Sha256, &Sha256::digest(&content));
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn tells_every_file_and_every_package() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [KERNEL, INITRD, FIRMWARE, FIRMWARE_LIST] {
+        for name in FILES {
             fs::write(folder.path().join(name), "abc").unwrap();
         }
         let debs = "mdadm_4.4-11_amd64.deb\nlvm2_2%3a2.03.31-2_amd64.deb\n";

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dragonfly::agent::init::modules::index::{self, Entry, INDEX, PACK};
+use dragonfly::agent::init::modules::index::{self, Entry, INDEX, Part};
 
 use super::{Outcome, stage};
 
@@ -60,21 +60,30 @@ pub(crate) fn stage(root: &Path, kernel: &str, list: &[Vec<String>], to: &Path) 
     Ok(())
 }
 
-/// Makes of those that lie in `from` the pack and its list.
-pub(crate) fn pack(from: &Path, to: &Path) -> Outcome {
+/// Makes of those that lie in `from` the two packs and their list: what `later` names goes into the second one, unless
+/// a module of the first needs it.
+pub(crate) fn pack(from: &Path, later: &[Vec<String>], first: &Path, rest: &Path) -> Outcome {
     let paths = files(from)?;
     let read: BTreeMap<String, Module> = read(from)?
         .into_iter()
         .map(|module| (module.name.clone(), module))
         .collect();
-    let (mut pack, mut list) = (Vec::new(), String::new());
+    let early = early(&paths, &read, later);
+    let (mut packs, mut list) = ([Vec::new(), Vec::new()], String::new());
     for (name, path) in &paths {
         let module = read
             .get(name)
             .ok_or_else(|| format!("{} says another name of itself", path.display()))?;
         let content = fs::read(from.join(path))?;
+        let part = if early.contains(name) {
+            Part::First
+        } else {
+            Part::Rest
+        };
+        let pack = &mut packs[usize::from(part == Part::Rest)];
         let entry = Entry {
             name,
+            part,
             offset: pack.len() as u64,
             length: content.len() as u64,
             before: module.before.iter().map(String::as_str).collect(),
@@ -83,10 +92,34 @@ pub(crate) fn pack(from: &Path, to: &Path) -> Outcome {
         index::write(&mut list, &entry, &module.aliases);
         pack.extend(content);
     }
-    let folder = to.join(PACK);
-    fs::create_dir_all(folder.parent().unwrap_or(to))?;
-    fs::write(folder, pack)?;
-    Ok(fs::write(to.join(INDEX), list)?)
+    let [one, two] = packs;
+    put(&first.join(Part::First.path()), one)?;
+    put(&first.join(INDEX), list.into_bytes())?;
+    put(&rest.join(Part::Rest.path()), two)
+}
+
+fn put(path: &Path, content: Vec<u8>) -> Outcome {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(path, content)?)
+}
+
+/// Those that `later` does not name, and all that they want.
+fn early(
+    paths: &BTreeMap<String, PathBuf>,
+    read: &BTreeMap<String, Module>,
+    later: &[Vec<String>],
+) -> BTreeSet<String> {
+    let own = paths.iter().filter(|(_, path)| !is_wanted(later, path));
+    let mut waiting: Vec<&String> = own.map(|(name, _)| name).collect();
+    let mut early = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if paths.contains_key(name) && early.insert(name.clone()) {
+            waiting.extend(read.get(name).into_iter().flat_map(Module::wants));
+        }
+    }
+    early
 }
 
 /// All that lie in this folder, by the names that they have in the kernel.
@@ -213,6 +246,25 @@ mod tests {
         ];
         let list = rules.map(|rule| vec![rule.to_owned()]);
         assert_eq!(is_wanted(&list, Path::new(path)), wanted);
+    }
+
+    #[test]
+    fn what_an_early_module_wants_is_early_too() {
+        let paths = ["drivers/net/card", "lib/sum", "lib/other", "crypto/aes"];
+        let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+        let paths = paths.map(|path| (name(path), format!("kernel/{path}.ko.xz").into()));
+        let wants = |name: &str| Module {
+            before: vec![name.to_owned(), "gone".to_owned()],
+            ..Module::default()
+        };
+        let read = BTreeMap::from([
+            ("card".to_owned(), wants("sum")),
+            ("sum".to_owned(), wants("card")),
+            ("other".to_owned(), wants("aes")),
+        ]);
+        let later = ["lib", "crypto"].map(|rule| vec![rule.to_owned()]);
+        let early = early(&paths.into_iter().collect(), &read, &later);
+        assert_eq!(early.into_iter().collect::<Vec<_>>(), ["card", "sum"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod partition;
 mod target;
 mod wipe;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::agent::inventory::Places;
 use crate::agent::log::Log;
@@ -35,8 +35,8 @@ pub use error::ActionError;
 pub struct Context {
     pub places: Places,
     pub log: Log,
-    /// The machine plane.
-    pub server: IpAddr,
+    /// Where the server has its files.
+    pub files: SocketAddr,
 }
 
 /// Does an action; the answer is one line for the journal.

@@ -9,6 +9,8 @@ use crate::model::agent::cmdline as names;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cmdline {
     pub server: Option<SocketAddr>,
+    /// Where its files are, if that is told.
+    pub files: Option<SocketAddr>,
     /// SHA-256 of the server's public key.
     pub pin: Option<[u8; 32]>,
     pub token: Option<String>,
@@ -38,6 +40,7 @@ impl Cmdline {
     fn take(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             names::SERVER => self.server = Some(value.parse().ok()?),
+            names::FILES => self.files = Some(value.parse().ok()?),
             names::PIN => self.pin = Some(pin(value)?),
             names::TOKEN => self.token = Some(value.to_owned()).filter(|token| !token.is_empty()),
             names::MAC => self.mac = Some(value.parse().ok()?),
@@ -88,10 +91,11 @@ mod tests {
     fn every_word_for_us_is_read() {
         let pin = "0a".repeat(32);
         let told = Cmdline::parse(&format!(
-            "quiet dragonfly.server=10.0.0.1:3081 dragonfly.pin={pin} dragonfly.token=abc dragonfly.mac={MAC} \
+            "quiet dragonfly.server=10.0.0.1:3081 dragonfly.files=10.0.0.1:80 dragonfly.pin={pin} dragonfly.token=abc dragonfly.mac={MAC} \
              dragonfly.vlan=42 console=tty0 console=ttyS0,115200n8 -- x\n"
         ));
         assert_eq!(told.server, Some("10.0.0.1:3081".parse().unwrap()));
+        assert_eq!(told.files, Some("10.0.0.1:80".parse().unwrap()));
         assert_eq!(told.pin, Some([10; 32]));
         assert_eq!(told.token.as_deref(), Some("abc"));
         assert_eq!(told.mac, Some(MAC.parse().unwrap()));

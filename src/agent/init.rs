@@ -7,7 +7,7 @@
 pub mod modprobe;
 pub mod modules;
 mod mounts;
-pub mod tools;
+pub mod rest;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;

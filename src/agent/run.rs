@@ -19,6 +19,7 @@ use crate::agent::client::CallError;
 use crate::agent::client::identity::Identity;
 use crate::agent::cmdline::Cmdline;
 use crate::agent::console::Console;
+use crate::agent::init::rest::{self, RestError};
 use crate::agent::inventory::{self, Places};
 use crate::agent::log::Log;
 use crate::agent::network::{self, Link, Wanted};
@@ -30,7 +31,7 @@ use work::{Act, Leave, Outcome};
 
 /// An order is waited for so long by one question.
 const WAIT: u64 = 20;
-/// A refused agent restarts its machine after this time, in which a person can read why.
+/// An agent that cannot go on restarts its machine after this time.
 const BEFORE_RESTART: Duration = Duration::new(60, 0);
 const BETWEEN: Duration = Duration::from_secs(1);
 
@@ -42,7 +43,8 @@ struct Agent {
     session: Session,
     mac: MacAddr,
     address: IpAddr,
-    server: SocketAddr,
+    /// Where the server has its files.
+    files: SocketAddr,
     /// How the agent before it ended, until that is told.
     before: Option<String>,
 }
@@ -101,6 +103,10 @@ fn live(
             ),
         );
     };
+    let port = words::cmdline::FILES_PORT;
+    let files = told
+        .files
+        .unwrap_or_else(|| SocketAddr::new(server.ip(), port));
     console.update(|status| {
         status.server = server.to_string();
         status.mac = told.mac.map(|mac| mac.to_string()).unwrap_or_default();
@@ -118,7 +124,12 @@ fn live(
         match Session::open(&start, console, log) {
             Ok(session) => {
                 // Disks that are not there yet would be missing from the inventory.
-                drop(loading.map(JoinHandle::join));
+                let lacks = loading.and_then(|loading| loading.join().ok());
+                if lacks == Some(true)
+                    && let Err(error) = load_more(files, places, console, log)
+                {
+                    restart(console, log, &error, "for what the server has now");
+                }
                 let (places, console, log) = (places.clone(), console.clone(), log.clone());
                 let address = link.lease.address.into();
                 let mut agent = Agent {
@@ -128,7 +139,7 @@ fn live(
                     session,
                     mac,
                     address,
-                    server,
+                    files,
                     before: before.take(),
                 };
                 agent.serve()
@@ -138,13 +149,29 @@ fn live(
     }
 }
 
+/// Drivers that only the rest has. Fails where the server has another one; otherwise the first look is without them.
+fn load_more(
+    files: SocketAddr,
+    places: &Places,
+    console: &Console,
+    log: &Log,
+) -> Result<(), RestError> {
+    show(console, "looking", "fetching further drivers");
+    match rest::get(Path::new("/"), files, log) {
+        Ok(()) => drop(init::modules::load_all(&places.sys, log)),
+        Err(error @ RestError::Another { .. }) => return Err(error),
+        Err(error) => log.say(error.to_string()),
+    }
+    Ok(())
+}
+
 /// Drivers and network: those that the network needs, and all others while it comes up and the server is greeted.
 fn join(
     told: &Cmdline,
     places: &Places,
     console: &Console,
     log: &Log,
-) -> (Link, Option<JoinHandle<()>>) {
+) -> (Link, Option<JoinHandle<bool>>) {
     show(console, "starting", "loading drivers");
     let (sys, others) = (places.sys.clone(), log.clone());
     let loading = std::thread::Builder::new()
@@ -215,21 +242,30 @@ impl Agent {
             .session
             .insist(words::CHECK_IN, &question, Duration::ZERO)?;
         self.before = None;
-        self.unpack_tools();
+        self.get_rest_aside();
         Ok(heard)
     }
 
-    /// While the server thinks of what to do. Where it fails, the first step says why.
-    fn unpack_tools(&self) {
-        let log = self.log.clone();
-        let unpacking = move || {
-            if let Err(error) = init::tools::unpack(Path::new("/")) {
-                log.say(format!("the programs of the boot environment: {error}"));
+    /// While the server thinks of what to do. Where it fails, the next workflow tries again, and its first step says
+    /// why.
+    fn get_rest_aside(&self) {
+        let (log, files) = (self.log.clone(), self.files);
+        let getting = move || {
+            if let Err(error) = rest::get(Path::new("/"), files, &log) {
+                log.say(error.to_string());
             }
         };
         let _ = std::thread::Builder::new()
-            .name("tools".into())
-            .spawn(unpacking);
+            .name("rest".into())
+            .spawn(getting);
+    }
+
+    fn get_rest(&self) -> Result<(), RestError> {
+        let got = rest::get(Path::new("/"), self.files, &self.log);
+        if let Err(error) = &got {
+            self.log.say(error.to_string());
+        }
+        got
     }
 
     fn obey(&mut self, order: Order) -> Result<Order, CallError> {
@@ -289,11 +325,16 @@ impl Agent {
         let context = Context {
             places: self.places.clone(),
             log: self.log.clone(),
-            server: self.server.ip(),
+            files: self.files,
+        };
+        let lacking = match self.get_rest() {
+            Err(RestError::Another { .. }) => return self.leave(Leave::Restart),
+            got => got.err().map(|error| error.to_string()),
         };
         let act: Act = Arc::new(move |action: &_, control: &_| {
-            init::tools::unpack(Path::new("/"))
-                .map_err(ActionError::io("the programs of the boot environment"))?;
+            if let Some(lacking) = &lacking {
+                return Err(ActionError::Other(lacking.clone()));
+            }
             actions::perform(action, &context, control)
         });
         let outcome = work::perform(work, &self.session, &self.console, &self.log, &act)?;
@@ -348,13 +389,15 @@ fn refused(console: &Console, log: &Log, error: &CallError) {
     if error.halts() {
         halt(console, log, &error.to_string())
     }
-    log.say(format!("{error}; restarting in a minute, for a new token"));
+    restart(console, log, error, "for a new token");
+}
+
+/// In a minute, in which a person can read why.
+fn restart(console: &Console, log: &Log, error: &dyn std::error::Error, why: &str) {
+    let when = format!("in a minute, {why}");
+    log.say(format!("{error}; restarting {when}"));
     console.update(|status| status.error = Some(error.to_string()));
-    show(
-        console,
-        "refused",
-        "restarting in a minute, for a new token",
-    );
+    show(console, "restarting", &when);
     clock::pause(BEFORE_RESTART);
     let error = init::restart();
     log.say(format!("the machine does not restart: {error}"));

@@ -12,8 +12,11 @@ use crate::model::agent::{OLDEST_PROTOCOL, PROTOCOL};
 use crate::model::boot::Platform;
 use crate::model::environment::{
     ARCHITECTURES, FIRMWARE, FIRMWARE_LIST, FirmwareList, INITRD, KERNEL, MANIFEST, Manifest, PATH,
+    REST,
 };
 
+/// What a machine may fetch.
+const FILES: [&str; 6] = [KERNEL, INITRD, REST, FIRMWARE, FIRMWARE_LIST, MANIFEST];
 /// More than any manifest or list has.
 const MAX_TEXT: u64 = 4 * 1024 * 1024;
 
@@ -110,8 +113,7 @@ impl Environments {
             .as_str()
             .split_once('/')
             .is_some_and(|(architecture, file)| {
-                ARCHITECTURES.contains(&architecture)
-                    && [KERNEL, INITRD, FIRMWARE, FIRMWARE_LIST, MANIFEST].contains(&file)
+                ARCHITECTURES.contains(&architecture) && FILES.contains(&file)
             });
         let found = if ours {
             find(&name, &[(&self.folder, name.as_str())])?

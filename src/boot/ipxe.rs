@@ -230,6 +230,7 @@ fn agent_cmdline(server: SocketAddr, guest: &Guest<'_>, agent: &Invited) -> Stri
         "panic=10".into(),
         format!("BOOTIF=01-{}", mac.replace(':', "-")),
         format!("{}={at}", cmdline::SERVER),
+        format!("{}={server}", cmdline::FILES),
         format!("{}={}", cmdline::PIN, agent.pin),
         format!("{}={}", cmdline::TOKEN, agent.token),
         format!("{}={mac}", cmdline::MAC),

@@ -39,6 +39,9 @@ pub const HOME: &str = "/agent/v1/home";
 pub mod cmdline {
     /// Address and port of the machine plane's TLS.
     pub const SERVER: &str = "dragonfly.server";
+    /// Address and port of the machine plane's files. Where it is absent, [`FILES_PORT`] of the server.
+    pub const FILES: &str = "dragonfly.files";
+    pub const FILES_PORT: u16 = 3080;
     /// SHA-256 of the server's public key (its `SubjectPublicKeyInfo`), in hexadecimal.
     pub const PIN: &str = "dragonfly.pin";
     /// The boot token.

@@ -10,6 +10,8 @@ use super::Digest;
 /// The files of one architecture, as they lie in its folder and are fetched below [`PATH`].
 pub const KERNEL: &str = "vmlinuz";
 pub const INITRD: &str = "initrd.zst";
+/// Tools, and modules that few machines need at once; the agent fetches it by itself.
+pub const REST: &str = "rest.tar.zst";
 pub const FIRMWARE: &str = "firmware.zst";
 pub const FIRMWARE_LIST: &str = "firmware.json";
 pub const MANIFEST: &str = "manifest.json";

@@ -19,8 +19,6 @@ pub const HOME: &str = "/etc/dragonfly/home.json";
 const UNIT: &str = "/etc/systemd/system/dragonfly-home.service";
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 const OPENRC: &str = "/etc/init.d/dragonfly-home";
-/// The machine plane's plain HTTP.
-const PORT: u16 = 3080;
 /// An iPXE that GRUB starts like a kernel.
 const IPXE: &str = "boot/bios/ipxe.lkrn";
 const IPXE_BYTES: u64 = 8 << 20;
@@ -102,10 +100,7 @@ fn link(root: &Path, folder: &str, name: &str, to: &str) -> std::io::Result<()> 
 fn bios(mounted: &Mounted, context: &Context, control: &Control) -> Result<(), ActionError> {
     let folder = grub::folder(mounted.root())
         .ok_or_else(|| ActionError::Other("the system has no GRUB".into()))?;
-    let text = format!(
-        "http://{}/{IPXE}",
-        std::net::SocketAddr::new(context.server, PORT)
-    );
+    let text = format!("http://{}/{IPXE}", context.files);
     let url: Url = text
         .parse()
         .map_err(|error| ActionError::Other(format!("{text}: {error}")))?;

@@ -42,34 +42,37 @@ pub fn allow() -> io::Result<()> {
 
 /// Drivers of network cards and what they hang on, since the network is what takes longest.
 pub fn load_for_network(sys: &Path, log: &Log) {
-    with_loader(sys, log, |loader| load(sys, loader, may_be_of_network));
+    let _ = with_loader(sys, log, |loader| load(sys, loader, may_be_of_network));
 }
 
-/// Everything but network cards; returns when the disks have appeared. What a processor can do brings ciphers and sums
-/// alone, and the kernel asks for those when it needs them.
-pub fn load_all(sys: &Path, log: &Log) {
+/// Everything but network cards; returns when the disks have appeared, with whether the rest has drivers for more. What
+/// a processor can do brings ciphers and sums alone, and the kernel asks for those when it needs them.
+pub fn load_all(sys: &Path, log: &Log) -> bool {
     with_loader(sys, log, |loader| {
         load(sys, loader, is_other);
         settle(sys, || load(sys, loader, is_other));
-    });
+    })
 }
 
 /// For devices that came since.
 pub fn load_new(sys: &Path, log: &Log) {
-    with_loader(sys, log, |loader| load(sys, loader, is_other));
+    let _ = with_loader(sys, log, |loader| load(sys, loader, is_other));
 }
 
-fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) {
+/// Whether something is lacking.
+fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) -> bool {
     let acted = open().and_then(|pack| {
-        act(&pack.loader(sys, settings())?);
-        Ok(())
+        let loader = pack.loader(sys, settings())?;
+        act(&loader);
+        Ok(loader.lacks())
     });
-    if let Err(error) = acted {
+    acted.unwrap_or_else(|error| {
         log.say(format!("no drivers: {error}"));
-    }
+        false
+    })
 }
 
-/// The pack of this boot environment.
+/// The packs of this boot environment.
 pub fn open() -> io::Result<Pack> {
     Pack::open(Path::new("/"))
 }

@@ -260,6 +260,7 @@ fn the_agent_is_told_where_the_server_is_and_how_to_know_it() {
         "initrd=initrd.magic",
         "BOOTIF=01-52-54-00-01-02-03",
         "dragonfly.server=192.168.77.3:3081",
+        "dragonfly.files=192.168.77.3:3080",
         "dragonfly.mac=52:54:00:01:02:03",
         &format!("dragonfly.pin={}", AGENT.pin),
         &format!("dragonfly.token={}", AGENT.token),

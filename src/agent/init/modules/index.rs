@@ -1,22 +1,52 @@
-//! The list of the modules in the boot environment's pack: where each lies, what it needs, and what it is for. Written
+//! The list of the modules in the boot environment's packs: where each lies, what it needs, and what it is for. Written
 //! when the environment is built, and read by the agent, which picks one out without unpacking the others.
 //!
 //! ```text
-//! NAME OFFSET LENGTH BEFORE AFTER      a module: its place in the pack, and names parted by commas, or "-"
-//! <tab>ALIAS                           a pattern of what it is for; of the module before it
+//! NAME PACK OFFSET LENGTH BEFORE AFTER     a module: its place, and names parted by commas, or "-"
+//! <tab>ALIAS                               a pattern of what it is for; of the module before it
 //! ```
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Below the root of the environment.
-pub const PACK: &str = "usr/lib/dragonfly/modules";
+pub const PACKS: [&str; 2] = [
+    "usr/lib/dragonfly/modules",
+    "usr/lib/dragonfly/modules.rest",
+];
 pub const INDEX: &str = "usr/lib/dragonfly/modules.index";
 
-/// A module of the pack.
+/// The pack that a module lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// There from the start.
+    First,
+    /// Comes with the rest.
+    Rest,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// Below the root of the environment.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::First => PACKS[0],
+            Self::Rest => PACKS[1],
+        }
+    }
+}
+
+/// A module of a pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     pub name: &'a str,
+    pub part: Part,
     pub offset: u64,
     pub length: u64,
     /// Names, or what aliases fit, of what has to be there before it, or should.
@@ -40,6 +70,7 @@ pub fn write(out: &mut String, entry: &Entry<'_>, aliases: &[String]) {
     };
     let Entry {
         name,
+        part,
         offset,
         length,
         before,
@@ -47,7 +78,11 @@ pub fn write(out: &mut String, entry: &Entry<'_>, aliases: &[String]) {
     } = entry;
     let (before, after) = (names(before), names(after));
     // A String takes all that is written to it.
-    let _ = writeln!(out, "{name} {offset} {length} {before} {after}");
+    let _ = writeln!(
+        out,
+        "{name} {} {offset} {length} {before} {after}",
+        part.name()
+    );
     for alias in aliases {
         let _ = writeln!(out, "\t{alias}");
     }
@@ -103,7 +138,11 @@ pub fn plain(name: &str) -> String {
 
 fn entry(line: &str) -> Option<Entry<'_>> {
     let mut words = line.split(' ');
-    let (name, offset, length) = (words.next()?, words.next()?, words.next()?);
+    let (name, part) = (words.next()?, words.next()?);
+    let (offset, length) = (words.next()?, words.next()?);
+    let part = [Part::First, Part::Rest]
+        .into_iter()
+        .find(|one| one.name() == part)?;
     let mut list = || {
         let text = words.next()?;
         let names = text.split(',').filter(|name| *name != "-");
@@ -111,6 +150,7 @@ fn entry(line: &str) -> Option<Entry<'_>> {
     };
     Some(Entry {
         name,
+        part,
         offset: offset.parse().ok()?,
         length: length.parse().ok()?,
         before: list()?,
@@ -212,6 +252,7 @@ mod tests {
         let mut text = String::new();
         let entry = |name, offset, before, after| Entry {
             name,
+            part: if offset > 20 { Part::Rest } else { Part::First },
             offset,
             length: 7,
             before,
@@ -254,11 +295,14 @@ mod tests {
         assert_eq!((found[0].offset, found[0].length), (7, 7));
         assert_eq!(found[0].before, ["failover", "x"]);
         assert_eq!(index.find("one")[0].after, ["two"]);
+        assert_eq!(index.find("one")[0].part, Part::First);
+        assert_eq!(index.find("two")[0].part, Part::Rest);
     }
 
     #[test_case("\talias"; "an alias of nothing")]
-    #[test_case("a 0 x - -"; "no length")]
-    #[test_case("a 0 1 -"; "cut")]
+    #[test_case("a first 0 x - -"; "no length")]
+    #[test_case("a third 0 1 - -"; "no such part")]
+    #[test_case("a first 0 1 -"; "cut")]
     fn what_was_not_written_so_is_refused(text: &str) {
         assert!(Index::parse(text).is_none());
     }

@@ -1,4 +1,4 @@
-//! The modules of the boot environment as they are loaded: picked out of the pack, unpacked in memory, and handed to the
+//! The modules of the boot environment as they are loaded: picked out of a pack, unpacked in memory, and handed to the
 //! kernel after what they need.
 
 use std::collections::BTreeSet;
@@ -7,27 +7,31 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use liblzma::read::XzDecoder;
 use rustix::io::Errno;
 
-use super::index::{Entry, INDEX, Index, PACK, plain};
+use super::index::{Entry, INDEX, Index, Part, plain};
 use super::settings::Settings;
 
 const XZ: &[u8] = b"\xfd7zXZ\0";
 
-/// The pack and its list, below a root.
+/// The packs and their list, below a root.
 #[derive(Debug)]
 pub struct Pack {
     list: String,
-    file: File,
+    first: File,
+    /// None while it was not fetched.
+    rest: Option<File>,
 }
 
 impl Pack {
     pub fn open(root: &Path) -> io::Result<Self> {
         Ok(Self {
             list: fs::read_to_string(root.join(INDEX))?,
-            file: File::open(root.join(PACK))?,
+            first: File::open(root.join(Part::First.path()))?,
+            rest: File::open(root.join(Part::Rest.path())).ok(),
         })
     }
 
@@ -36,7 +40,8 @@ impl Pack {
         let wrong = || io::Error::other("the list of modules cannot be read");
         Ok(Loader {
             index: Index::parse(&self.list).ok_or_else(wrong)?,
-            file: &self.file,
+            pack: self,
+            lacks: AtomicBool::new(false),
             loaded: sys.join("module"),
             settings,
         })
@@ -47,12 +52,18 @@ impl Pack {
 #[derive(Debug)]
 pub struct Loader<'a> {
     index: Index<'a>,
-    file: &'a File,
+    pack: &'a Pack,
+    lacks: AtomicBool,
     loaded: PathBuf,
     settings: Settings,
 }
 
 impl Loader<'_> {
+    /// Whether a module was wanted that comes with the rest, which is not there.
+    pub fn lacks(&self) -> bool {
+        self.lacks.load(Ordering::Relaxed)
+    }
+
     /// Loads the module of this name, or those that are for what `word` says and that the command line does not deny.
     /// How many there are; one that the kernel does not take is an error only where all are.
     pub fn load(&self, word: &str, parameters: &str) -> io::Result<usize> {
@@ -101,7 +112,17 @@ impl Loader<'_> {
     fn content(&self, entry: &Entry<'_>) -> io::Result<Vec<u8>> {
         let length = usize::try_from(entry.length).map_err(io::Error::other)?;
         let mut packed = vec![0; length];
-        self.file.read_exact_at(&mut packed, entry.offset)?;
+        let pack = match entry.part {
+            Part::First => Some(&self.pack.first),
+            Part::Rest => self.pack.rest.as_ref(),
+        };
+        let Some(pack) = pack else {
+            self.lacks.store(true, Ordering::Relaxed);
+            return Err(io::Error::other(
+                "it comes with the rest, which was not fetched yet",
+            ));
+        };
+        pack.read_exact_at(&mut packed, entry.offset)?;
         if !packed.starts_with(XZ) {
             return Ok(packed);
         }
@@ -122,9 +143,10 @@ mod tests {
 
     fn root(list: &str, pack: &[u8]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join(PACK).parent().unwrap()).unwrap();
+        let first = root.path().join(Part::First.path());
+        fs::create_dir_all(first.parent().unwrap()).unwrap();
         fs::write(root.path().join(INDEX), list).unwrap();
-        fs::write(root.path().join(PACK), pack).unwrap();
+        fs::write(first, pack).unwrap();
         root
     }
 
@@ -136,6 +158,7 @@ mod tests {
         let mut list = String::new();
         let entry = |name, offset, length| Entry {
             name,
+            part: Part::First,
             offset,
             length,
             before: vec![],
@@ -144,6 +167,11 @@ mod tests {
         index::write(&mut list, &entry("plain", 0, 5), &["x:*".to_owned()]);
         index::write(&mut list, &entry("packed", 5, length), &[]);
         index::write(&mut list, &entry("beyond", 5, length + 1), &[]);
+        let later = Entry {
+            part: Part::Rest,
+            ..entry("later", 1, 4)
+        };
+        index::write(&mut list, &later, &["z:*".to_owned()]);
         root(&list, &[b"plain", &*xz].concat())
     }
 
@@ -156,6 +184,21 @@ mod tests {
         assert_eq!(content("plain").unwrap(), b"plain");
         assert_eq!(content("packed").unwrap(), b"a module");
         assert!(content("beyond").is_err());
+    }
+
+    #[test]
+    fn what_comes_with_the_rest_is_missed_until_that_is_there() {
+        let root = packed();
+        let pack = Pack::open(root.path()).unwrap();
+        let loader = pack.loader(root.path(), Settings::default()).unwrap();
+        assert!(loader.load("y:1", "").is_ok() && !loader.lacks());
+        assert!(loader.load("z:1", "").is_err() && loader.lacks());
+        fs::write(root.path().join(Part::Rest.path()), "-rest").unwrap();
+        let pack = Pack::open(root.path()).unwrap();
+        let loader = pack.loader(root.path(), Settings::default()).unwrap();
+        let content = loader.content(loader.index.find("later")[0]);
+        assert_eq!(content.unwrap(), b"rest");
+        assert!(!loader.lacks());
     }
 
     #[test]
