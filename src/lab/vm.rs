@@ -110,6 +110,8 @@ pub enum DiskBus {
     Nvme,
     Scsi,
     Usb,
+    /// A MegaRAID card.
+    Raid,
 }
 
 /// A blank disk.

@@ -191,6 +191,10 @@ impl Machine<'_> {
                 Some(format!("qemu-xhci,id=usb{number}")),
                 format!("usb-storage,bus=usb{number}.0"),
             ),
+            DiskBus::Raid => (
+                Some(format!("megasas,id=raid{number}")),
+                format!("scsi-hd,bus=raid{number}.0"),
+            ),
         };
         if let Some(controller) = controller {
             qemu.arg("-device").arg(controller);
