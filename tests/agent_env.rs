@@ -188,6 +188,9 @@ fn an_environment_has_what_machines_cannot_do_without() {
             "virtio_blk",
             "sd_mod",
             "usb-storage",
+            "ext4",
+            "vfat",
+            "crc32c_generic",
         ] {
             assert_eq!(
                 index.find(early)[0].part,
@@ -195,6 +198,20 @@ fn an_environment_has_what_machines_cannot_do_without() {
                 "{architecture}: {early}"
             );
         }
+        // Nor does one that is early want another.
+        for entry in index.iter().filter(|entry| entry.part == Part::First) {
+            for word in entry.before.iter().chain(&entry.after) {
+                let found = index.find(word);
+                let is_there = found.iter().any(|wanted| wanted.part == Part::First);
+                assert!(
+                    found.is_empty() || is_there,
+                    "{architecture}: {} wants {word}",
+                    entry.name
+                );
+            }
+        }
+        // Every board that could have one says so, and none is installed from it.
+        assert!(index.find("acpi:PNP0700:").is_empty(), "{architecture}");
         // A card of virtio, and the file system that the kernel asks for by this name.
         for (word, name) in [
             ("virtio:d00000001v00001AF4", "virtio_net"),

@@ -54,8 +54,15 @@ fn partition(lab: &Lab, disk: &Path) {
     drop(words);
     assert!(table.wait().unwrap().success());
     let mut system = Command::new("mke2fs");
-    system.args(["-q", "-F", "-t", "ext4", "-E", "offset=1048576"]);
-    let made = system.arg(disk).arg("900M").status().unwrap();
+    let root = disk.with_file_name("root");
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::write(
+        root.join("etc/os-release"),
+        "PRETTY_NAME=\"Somebody's Linux 7\"\n",
+    )
+    .unwrap();
+    system.args(["-q", "-F", "-t", "ext4", "-E", "offset=1048576", "-d"]);
+    let made = system.arg(root).arg(disk).arg("900M").status().unwrap();
     assert!(made.success());
 }
 
@@ -96,6 +103,8 @@ fn a_blank_machine_is_installed_by_itself_and_one_with_data_is_left_alone() {
     let machine = site.machine(FULL);
     assert_eq!(machine["state"], "discovered", "{machine}");
     assert_eq!(machine["hardware"]["blank"], false, "{machine}");
+    let system = &machine["hardware"]["existing_os"];
+    assert_eq!(system["name"], "Somebody's Linux 7", "{machine}");
     full.power_off().unwrap();
     let after = disks.each_ref().map(|disk| small::sum(disk));
     assert_eq!(after, before, "its disks were written to");

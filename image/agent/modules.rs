@@ -114,9 +114,15 @@ fn early(
     let own = paths.iter().filter(|(_, path)| !is_wanted(later, path));
     let mut waiting: Vec<&String> = own.map(|(name, _)| name).collect();
     let mut early = BTreeSet::new();
-    while let Some(name) = waiting.pop() {
-        if paths.contains_key(name) && early.insert(name.clone()) {
-            waiting.extend(read.get(name).into_iter().flat_map(Module::wants));
+    while let Some(word) = waiting.pop() {
+        if paths.contains_key(word) {
+            if early.insert(word.clone()) {
+                waiting.extend(read.get(word).into_iter().flat_map(Module::wants));
+            }
+        } else {
+            // A sum or a cipher, of which there may be several, each the better on its processor.
+            let is_for = |module: &&Module| module.is_for(word) && !early.contains(&module.name);
+            waiting.extend(read.values().filter(is_for).map(|module| &module.name));
         }
     }
     early
@@ -208,6 +214,11 @@ impl Module {
         self.before.iter().chain(&self.after).chain(&self.beside)
     }
 
+    /// By an alias that is a name, as that of a sum is.
+    fn is_for(&self, word: &str) -> bool {
+        self.aliases.iter().any(|alias| index::plain(alias) == word)
+    }
+
     /// `pre: a b post: c`.
     fn depend(&mut self, text: &str) {
         let mut to = &mut self.before;
@@ -250,21 +261,37 @@ mod tests {
 
     #[test]
     fn what_an_early_module_wants_is_early_too() {
-        let paths = ["drivers/net/card", "lib/sum", "lib/other", "crypto/aes"];
+        let paths = [
+            "drivers/net/card",
+            "lib/sum",
+            "lib/other",
+            "crypto/aes",
+            "crypto/crc_fast",
+            "crypto/crc_plain",
+        ];
         let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
         let paths = paths.map(|path| (name(path), format!("kernel/{path}.ko.xz").into()));
         let wants = |name: &str| Module {
             before: vec![name.to_owned(), "gone".to_owned()],
             ..Module::default()
         };
+        let sums = |name: &str| Module {
+            name: name.to_owned(),
+            aliases: vec!["crypto-crc32c".to_owned(), "crc32c".to_owned()],
+            ..Module::default()
+        };
         let read = BTreeMap::from([
             ("card".to_owned(), wants("sum")),
-            ("sum".to_owned(), wants("card")),
+            ("sum".to_owned(), wants("crc32c")),
+            ("crc_fast".to_owned(), sums("crc_fast")),
+            ("crc_plain".to_owned(), sums("crc_plain")),
             ("other".to_owned(), wants("aes")),
+            ("aes".to_owned(), Module::default()),
         ]);
         let later = ["lib", "crypto"].map(|rule| vec![rule.to_owned()]);
         let early = early(&paths.into_iter().collect(), &read, &later);
-        assert_eq!(early.into_iter().collect::<Vec<_>>(), ["card", "sum"]);
+        let early: Vec<String> = early.into_iter().collect();
+        assert_eq!(early, ["card", "crc_fast", "crc_plain", "sum"]);
     }
 
     #[test]

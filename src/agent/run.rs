@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::agent::actions::{self, ActionError, Context, efi};
+use crate::agent::actions::{self, Context, Control, efi};
 use crate::agent::client::CallError;
 use crate::agent::client::identity::Identity;
 use crate::agent::cmdline::Cmdline;
 use crate::agent::console::Console;
-use crate::agent::init::rest::{self, RestError};
+use crate::agent::init::rest::{self, Patient, RestError};
 use crate::agent::inventory::{self, Places};
 use crate::agent::log::Log;
 use crate::agent::network::{self, Link, Wanted};
@@ -45,6 +45,8 @@ struct Agent {
     address: IpAddr,
     /// Where the server has its files.
     files: SocketAddr,
+    /// Gets the rest.
+    getting: Option<JoinHandle<()>>,
     /// How the agent before it ended, until that is told.
     before: Option<String>,
 }
@@ -111,7 +113,9 @@ fn live(
         status.server = server.to_string();
         status.mac = told.mac.map(|mac| mac.to_string()).unwrap_or_default();
     });
-    let (link, loading) = join(told, places, console, log);
+    show(console, "starting", "loading drivers");
+    let loading = load_aside(places, log);
+    let link = join(told, places, console, log);
     let start = Start {
         server,
         pin,
@@ -124,12 +128,10 @@ fn live(
         match Session::open(&start, console, log) {
             Ok(session) => {
                 // Disks that are not there yet would be missing from the inventory.
-                let lacks = loading.and_then(|loading| loading.join().ok());
-                if lacks == Some(true)
-                    && let Err(error) = load_more(files, places, console, log)
-                {
-                    restart(console, log, &error, "for what the server has now");
-                }
+                let lacks = match loading {
+                    Some(loading) => loading.join().unwrap_or(true),
+                    None => init::modules::load_all(&places.sys, log),
+                };
                 let (places, console, log) = (places.clone(), console.clone(), log.clone());
                 let address = link.lease.address.into();
                 let mut agent = Agent {
@@ -140,8 +142,12 @@ fn live(
                     mac,
                     address,
                     files,
+                    getting: None,
                     before: before.take(),
                 };
+                if lacks {
+                    agent.load_more();
+                }
                 agent.serve()
             }
             Err(error) => refused(console, log, &error),
@@ -149,34 +155,18 @@ fn live(
     }
 }
 
-/// Drivers that only the rest has. Fails where the server has another one; otherwise the first look is without them.
-fn load_more(
-    files: SocketAddr,
-    places: &Places,
-    console: &Console,
-    log: &Log,
-) -> Result<(), RestError> {
-    show(console, "looking", "fetching further drivers");
-    match rest::get(Path::new("/"), files, log) {
-        Ok(()) => drop(init::modules::load_all(&places.sys, log)),
-        Err(error @ RestError::Another { .. }) => return Err(error),
-        Err(error) => log.say(error.to_string()),
-    }
-    Ok(())
-}
-
-/// Drivers and network: those that the network needs, and all others while it comes up and the server is greeted.
-fn join(
-    told: &Cmdline,
-    places: &Places,
-    console: &Console,
-    log: &Log,
-) -> (Link, Option<JoinHandle<bool>>) {
-    show(console, "starting", "loading drivers");
-    let (sys, others) = (places.sys.clone(), log.clone());
+/// All drivers but those that the network needs, while it comes up and the server is greeted. None where no thread could
+/// be had; otherwise it ends with whether some come with the rest.
+fn load_aside(places: &Places, log: &Log) -> Option<JoinHandle<bool>> {
+    let (sys, log) = (places.sys.clone(), log.clone());
     let loading = std::thread::Builder::new()
         .name("drivers".into())
-        .spawn(move || init::modules::load_all(&sys, &others));
+        .spawn(move || init::modules::load_all(&sys, &log));
+    loading.ok()
+}
+
+/// The network, with the drivers that it needs.
+fn join(told: &Cmdline, places: &Places, console: &Console, log: &Log) -> Link {
     init::modules::load_for_network(&places.sys, log);
     let state = |why: &str| show(console, "connecting", why);
     let link = network::bring_up(&Wanted {
@@ -193,10 +183,7 @@ fn join(
         );
         status.mac = link.mac.to_string();
     });
-    if loading.is_err() {
-        init::modules::load_all(&places.sys, log);
-    }
-    (link, loading.ok())
+    link
 }
 
 impl Agent {
@@ -246,26 +233,35 @@ impl Agent {
         Ok(heard)
     }
 
-    /// While the server thinks of what to do. Where it fails, the next workflow tries again, and its first step says
-    /// why.
-    fn get_rest_aside(&self) {
+    /// Gets the rest while the server thinks of what to do. Where it fails, the next step tries again, and says why.
+    fn get_rest_aside(&mut self) {
+        if (self.getting.as_ref()).is_some_and(|getting| !getting.is_finished()) {
+            return;
+        }
         let (log, files) = (self.log.clone(), self.files);
         let getting = move || {
-            if let Err(error) = rest::get(Path::new("/"), files, &log) {
+            if let Err(error) = rest::get(Path::new("/"), files, &Patient(&log)) {
                 log.say(error.to_string());
             }
         };
-        let _ = std::thread::Builder::new()
+        let getting = std::thread::Builder::new()
             .name("rest".into())
             .spawn(getting);
+        self.getting = getting.ok();
     }
 
-    fn get_rest(&self) -> Result<(), RestError> {
-        let got = rest::get(Path::new("/"), self.files, &self.log);
-        if let Err(error) = &got {
-            self.log.say(error.to_string());
+    /// Drivers that only the rest has. Without them a disk with data could be taken for none, so a machine that cannot
+    /// have them is not told of.
+    fn load_more(&self) {
+        show(&self.console, "looking", "fetching further drivers");
+        match rest::get(Path::new("/"), self.files, &Patient(&self.log)) {
+            Ok(()) => drop(init::modules::load_all(&self.places.sys, &self.log)),
+            Err(error) => self.restart_for_rest(&error.to_string()),
         }
-        got
+    }
+
+    fn restart_for_rest(&self, why: &str) {
+        restart(&self.console, &self.log, why, "for what the server has now");
     }
 
     fn obey(&mut self, order: Order) -> Result<Order, CallError> {
@@ -307,7 +303,9 @@ impl Agent {
         let order = self
             .session
             .insist(words::ORDER, &question, Duration::from_secs(WAIT));
-        init::modules::load_new(&self.places.sys, &self.log);
+        if init::modules::load_new(&self.places.sys, &self.log) {
+            self.load_more();
+        }
         if inventory::disks::names(&self.places) != before {
             self.log.say("the disks changed");
             return self.check_in();
@@ -327,14 +325,8 @@ impl Agent {
             log: self.log.clone(),
             files: self.files,
         };
-        let lacking = match self.get_rest() {
-            Err(RestError::Another { .. }) => return self.leave(Leave::Restart),
-            got => got.err().map(|error| error.to_string()),
-        };
         let act: Act = Arc::new(move |action: &_, control: &_| {
-            if let Some(lacking) = &lacking {
-                return Err(ActionError::Other(lacking.clone()));
-            }
+            get_rest(context.files, control)?;
             actions::perform(action, &context, control)
         });
         let outcome = work::perform(work, &self.session, &self.console, &self.log, &act)?;
@@ -352,6 +344,10 @@ impl Agent {
             Outcome::Stopped(why) => {
                 self.log.say(format!("stopped: {why}"));
                 show(&self.console, "stopped", &why);
+                self.ask()
+            }
+            Outcome::Anew(why) => {
+                self.restart_for_rest(&why);
                 self.ask()
             }
             Outcome::Stuck => {
@@ -377,6 +373,18 @@ impl Agent {
     }
 }
 
+/// What the steps are done with, before the first.
+fn get_rest(files: SocketAddr, control: &Control) -> Result<(), RestError> {
+    let root = Path::new("/");
+    if rest::is_there(root) {
+        return Ok(());
+    }
+    control.phase("fetching the tools");
+    rest::get(root, files, control)?;
+    control.phase("");
+    Ok(())
+}
+
 fn show(console: &Console, state: &str, why: &str) {
     console.update(|status| {
         state.clone_into(&mut status.state);
@@ -389,14 +397,14 @@ fn refused(console: &Console, log: &Log, error: &CallError) {
     if error.halts() {
         halt(console, log, &error.to_string())
     }
-    restart(console, log, error, "for a new token");
+    restart(console, log, &error.to_string(), "for a new token");
 }
 
 /// In a minute, in which a person can read why.
-fn restart(console: &Console, log: &Log, error: &dyn std::error::Error, why: &str) {
+fn restart(console: &Console, log: &Log, error: &str, why: &str) {
     let when = format!("in a minute, {why}");
     log.say(format!("{error}; restarting {when}"));
-    console.update(|status| status.error = Some(error.to_string()));
+    console.update(|status| status.error = Some(error.to_owned()));
     show(console, "restarting", &when);
     clock::pause(BEFORE_RESTART);
     let error = init::restart();

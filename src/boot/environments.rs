@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::files::{Missing, Name, Opened, find};
 use crate::model::agent::{OLDEST_PROTOCOL, PROTOCOL};
@@ -39,6 +39,8 @@ pub enum NoEnvironment {
     Broken(PathBuf, #[source] serde_json::Error),
     #[error("the agent in {path} speaks protocol {1}; this Dragonfly speaks {OLDEST_PROTOCOL} to {PROTOCOL}", path = .0.display())]
     Stranger(PathBuf, u16),
+    #[error("{path} is not the file that its manifest tells of: copy all files of an environment, or build it anew", path = .0.display())]
+    Mixed(PathBuf),
 }
 
 /// What iPXE loads, as paths on the machine plane.
@@ -74,12 +76,14 @@ impl Environments {
     /// What is there for this architecture, if this Dragonfly can use it.
     pub fn manifest(&self, architecture: &str) -> Result<Manifest, NoEnvironment> {
         let manifest: Manifest = self.read(architecture, MANIFEST)?;
-        let protocol = manifest.agent.protocol;
-        if (OLDEST_PROTOCOL..=PROTOCOL).contains(&protocol) {
-            return Ok(manifest);
+        let (protocol, folder) = (manifest.agent.protocol, self.folder.join(architecture));
+        if !(OLDEST_PROTOCOL..=PROTOCOL).contains(&protocol) {
+            return Err(NoEnvironment::Stranger(folder, protocol));
         }
-        let folder = self.folder.join(architecture);
-        Err(NoEnvironment::Stranger(folder, protocol))
+        match mixed(&folder, &manifest) {
+            Some(path) => Err(NoEnvironment::Mixed(path)),
+            None => Ok(manifest),
+        }
     }
 
     fn firmware_list(&self, architecture: &str) -> Result<FirmwareList, NoEnvironment> {
@@ -122,6 +126,16 @@ impl Environments {
         };
         found.ok_or(Missing::Absent(name))
     }
+}
+
+/// A file that is of another environment than the manifest, by its length.
+fn mixed(folder: &Path, manifest: &Manifest) -> Option<PathBuf> {
+    let is_another =
+        |path: &Path, bytes: u64| !fs::metadata(path).is_ok_and(|about| about.len() == bytes);
+    let files = manifest.files.iter();
+    let mut files = files.map(|(name, about)| (folder.join(name), about.bytes));
+    let found = files.find(|(path, bytes)| is_another(path, *bytes));
+    found.map(|(path, _)| path)
 }
 
 /// The architecture whose kernel a platform starts; none where nobody builds an environment. Behind a BIOS, a 64-bit

@@ -110,7 +110,7 @@ pub enum DiskBus {
     Nvme,
     Scsi,
     Usb,
-    /// A MegaRAID card.
+    /// A RAID card of LSI.
     Raid,
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use crate::agent::http::HttpError;
 use crate::agent::image::ImageError;
+use crate::agent::init::rest::RestError;
 use crate::model::disk::DiskError;
 
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum ActionError {
     Stopped,
     #[error("the agent has a fault: this step panicked")]
     Panicked,
+    /// Only a machine that starts anew can go on.
+    #[error("{0}")]
+    Anew(String),
     #[error("{0}")]
     Other(String),
 }
@@ -30,6 +35,16 @@ impl From<ImageError> for ActionError {
     fn from(error: ImageError) -> Self {
         match error {
             ImageError::Cancelled { waiting: None } => Self::Stopped,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<RestError> for ActionError {
+    fn from(error: RestError) -> Self {
+        match error {
+            RestError::Http(HttpError::Stopped) => Self::Stopped,
+            RestError::Another { .. } => Self::Anew(error.to_string()),
             other => Self::Other(other.to_string()),
         }
     }

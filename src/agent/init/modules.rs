@@ -45,8 +45,8 @@ pub fn load_for_network(sys: &Path, log: &Log) {
     let _ = with_loader(sys, log, |loader| load(sys, loader, may_be_of_network));
 }
 
-/// Everything but network cards; returns when the disks have appeared, with whether the rest has drivers for more. What
-/// a processor can do brings ciphers and sums alone, and the kernel asks for those when it needs them.
+/// Everything but network cards; returns when the disks have appeared, with whether a device is left whose driver comes
+/// with the rest. What a processor can do brings ciphers and sums alone, and the kernel asks for those when it needs them.
 pub fn load_all(sys: &Path, log: &Log) -> bool {
     with_loader(sys, log, |loader| {
         load(sys, loader, is_other);
@@ -54,17 +54,17 @@ pub fn load_all(sys: &Path, log: &Log) -> bool {
     })
 }
 
-/// For devices that came since.
-pub fn load_new(sys: &Path, log: &Log) {
-    let _ = with_loader(sys, log, |loader| load(sys, loader, is_other));
+/// For devices that came since; the answer is as above.
+pub fn load_new(sys: &Path, log: &Log) -> bool {
+    with_loader(sys, log, |loader| load(sys, loader, is_other))
 }
 
-/// Whether something is lacking.
+/// Whether a device is left whose driver comes with the rest.
 fn with_loader(sys: &Path, log: &Log, act: impl FnOnce(&Loader<'_>)) -> bool {
     let acted = open().and_then(|pack| {
         let loader = pack.loader(sys, settings())?;
         act(&loader);
-        Ok(loader.lacks())
+        Ok(loader.lacks(&aliases(sys, &is_other)))
     });
     acted.unwrap_or_else(|error| {
         log.say(format!("no drivers: {error}"));

@@ -33,6 +33,8 @@ pub(super) enum Outcome {
     Stopped(String),
     /// A step neither ended nor stopped.
     Stuck,
+    /// A step that was not begun: the machine has to start anew before it, and this is why.
+    Anew(String),
     Leave(Leave),
 }
 
@@ -86,6 +88,7 @@ enum Ended {
     Badly(String),
     /// The server wants no more of this workflow.
     Unwanted(String),
+    Anew(String),
     Never(String),
 }
 
@@ -113,6 +116,7 @@ impl<T: Teller> Running<'_, T> {
             Ended::Badly(error) => (self.failed(number, error), Some(Outcome::Failed)),
             Ended::Never(error) => (self.failed(number, error), Some(Outcome::Stuck)),
             Ended::Unwanted(why) => return Ok(Some(Outcome::Stopped(why))),
+            Ended::Anew(why) => return Ok(Some(Outcome::Anew(why))),
         };
         let heard = self.teller.insist(&self.report(number, news))?;
         Ok(match outcome {
@@ -140,7 +144,7 @@ impl<T: Teller> Running<'_, T> {
                 let done = catch_unwind(AssertUnwindSafe(|| act(&action, &inner)));
                 // A panic is a failure of this step, not of the agent.
                 let done = done.unwrap_or(Err(ActionError::Panicked));
-                let _ = tell.send(done.map_err(|error| error.to_string()));
+                let _ = tell.send(done);
             });
         match thread {
             Ok(_) => self.follow(number, step, &control, &told),
@@ -153,7 +157,7 @@ impl<T: Teller> Running<'_, T> {
         number: u32,
         step: &WorkStep,
         control: &Control,
-        told: &Receiver<Result<String, String>>,
+        told: &Receiver<Result<String, ActionError>>,
     ) -> Ended {
         let deadline =
             clock::now() + Duration::from_secs(step.timeout_seconds.clamp(1, 30 * 24 * 3600));
@@ -161,7 +165,8 @@ impl<T: Teller> Running<'_, T> {
         loop {
             match told.recv_timeout(TICK) {
                 Ok(Ok(message)) => return Ended::Well(message),
-                Ok(Err(error)) => return Ended::Badly(error),
+                Ok(Err(ActionError::Anew(why))) => return Ended::Anew(why),
+                Ok(Err(error)) => return Ended::Badly(error.to_string()),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Ended::Badly("the step's thread is gone".into());
                 }
@@ -248,14 +253,14 @@ impl<T: Teller> Running<'_, T> {
 }
 
 /// Tells the step to stop, and waits until it has.
-fn wind_up(control: &Control, told: &Receiver<Result<String, String>>, ended: Ended) -> Ended {
+fn wind_up(control: &Control, told: &Receiver<Result<String, ActionError>>, ended: Ended) -> Ended {
     control.stop();
     match (told.recv_timeout(GRACE), ended) {
         (Err(RecvTimeoutError::Timeout), Ended::Badly(why) | Ended::Unwanted(why)) => {
             Ended::Never(format!("{why}, and it does not stop"))
         }
         // What it waited for all the time is the cause.
-        (Ok(Err(error)), Ended::Badly(why)) if error != ActionError::Stopped.to_string() => {
+        (Ok(Err(error)), Ended::Badly(why)) if !matches!(error, ActionError::Stopped) => {
             Ended::Badly(format!("{why}: {error}"))
         }
         (_, ended) => ended,

@@ -7,6 +7,7 @@ use test_case::test_case;
 
 use super::super::files::Content;
 use super::*;
+use crate::model::digest::{Digest, DigestKind};
 
 /// A folder with an environment for amd64.
 fn place(protocol: u16) -> (TempDir, Environments) {
@@ -15,7 +16,8 @@ fn place(protocol: u16) -> (TempDir, Environments) {
     fs::create_dir(&own).unwrap();
     let manifest = format!(
         r#"{{"architecture": "amd64", "kernel": "6.12", "agent": {{"version": "1", "protocol": {protocol}}},
-            "packages": {{}}, "files": {{}}}}"#
+            "packages": {{}}, "files": {{"rest.tar.zst": {{"bytes": 4, "digest": "{}"}}}}}}"#,
+        Digest::of(DigestKind::Sha256, &[0; 32]).unwrap()
     );
     write(&own, MANIFEST, &manifest);
     write(
@@ -24,6 +26,7 @@ fn place(protocol: u16) -> (TempDir, Environments) {
         r#"{"bnx2": {"pci": ["14e4:164a"], "files": []}}"#,
     );
     write(&own, KERNEL, "kernel");
+    write(&own, REST, "rest");
     write(&own, "secret", "secret");
     write(folder.path(), "secret", "secret");
     let environments = Environments::new(folder.path().to_owned());
@@ -69,15 +72,33 @@ fn a_manifest_that_is_none_is_told() {
     assert!(matches!(error, NoEnvironment::Broken(_, _)), "{error}");
 }
 
-#[test]
-fn the_files_of_an_environment_are_served() {
+#[test_case(Some("other"); "another length")]
+#[test_case(None; "absent")]
+fn a_file_of_another_environment_is_told(rest: Option<&str>) {
+    let (folder, environments) = place(PROTOCOL);
+    let path = folder.path().join("amd64/rest.tar.zst");
+    fs::remove_file(&path).unwrap();
+    if let Some(rest) = rest {
+        fs::write(&path, rest).unwrap();
+    }
+    let error = environments.load(Platform::X64, []).unwrap_err();
+    assert!(
+        matches!(&error, NoEnvironment::Mixed(own) if *own == path),
+        "{error}"
+    );
+}
+
+#[test_case("vmlinuz", "kernel")]
+#[test_case("rest.tar.zst", "rest")]
+fn the_files_of_an_environment_are_served(name: &str, content: &str) {
     let (_folder, environments) = place(PROTOCOL);
-    let Content::File(mut file) = environments.open("amd64/vmlinuz").unwrap().content else {
+    let opened = environments.open(&format!("amd64/{name}")).unwrap();
+    let Content::File(mut file) = opened.content else {
         panic!("no file");
     };
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "kernel");
+    assert_eq!(text, content);
 }
 
 #[test_case("amd64/secret"; "another file")]

@@ -105,6 +105,10 @@ impl<'a> Index<'a> {
         Some(index)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries.values()
+    }
+
     /// The module of this name, or else those that are for what `word` says.
     pub fn find(&self, word: &str) -> Vec<&Entry<'a>> {
         if let Some(entry) = self.entries.get(plain(word).as_str()) {

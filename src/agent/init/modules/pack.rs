@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use liblzma::read::XzDecoder;
 use rustix::io::Errno;
 
 use super::index::{Entry, INDEX, Index, Part, plain};
 use super::settings::Settings;
+use crate::agent::init::rest;
 
 const XZ: &[u8] = b"\xfd7zXZ\0";
 
@@ -22,16 +23,17 @@ const XZ: &[u8] = b"\xfd7zXZ\0";
 pub struct Pack {
     list: String,
     first: File,
-    /// None while it was not fetched.
+    /// None while it was not fetched, or is not unpacked to its end.
     rest: Option<File>,
 }
 
 impl Pack {
     pub fn open(root: &Path) -> io::Result<Self> {
+        let rest = rest::is_there(root).then(|| File::open(root.join(Part::Rest.path())));
         Ok(Self {
             list: fs::read_to_string(root.join(INDEX))?,
             first: File::open(root.join(Part::First.path()))?,
-            rest: File::open(root.join(Part::Rest.path())).ok(),
+            rest: rest.and_then(io::Result::ok),
         })
     }
 
@@ -41,7 +43,7 @@ impl Pack {
         Ok(Loader {
             index: Index::parse(&self.list).ok_or_else(wrong)?,
             pack: self,
-            lacks: AtomicBool::new(false),
+            lacking: Mutex::default(),
             loaded: sys.join("module"),
             settings,
         })
@@ -53,15 +55,16 @@ impl Pack {
 pub struct Loader<'a> {
     index: Index<'a>,
     pack: &'a Pack,
-    lacks: AtomicBool,
+    lacking: Mutex<BTreeSet<String>>,
     loaded: PathBuf,
     settings: Settings,
 }
 
 impl Loader<'_> {
-    /// Whether a module was wanted that comes with the rest, which is not there.
-    pub fn lacks(&self) -> bool {
-        self.lacks.load(Ordering::Relaxed)
+    /// Whether a module for one of these words comes with the rest, which was not there when it was to be loaded.
+    pub fn lacks(&self, words: &BTreeSet<String>) -> bool {
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        !lacking.is_disjoint(words)
     }
 
     /// Loads the module of this name, or those that are for what `word` says and that the command line does not deny.
@@ -71,6 +74,10 @@ impl Loader<'_> {
         let mut found = self.index.find(word);
         found.retain(|entry| named(entry) || !self.settings.denies(entry.name));
         let (mut there, mut wrong) = (0, None);
+        if self.pack.rest.is_none() && found.iter().any(|entry| entry.part == Part::Rest) {
+            let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+            lacking.insert(word.to_owned());
+        }
         for entry in found {
             match self.insert(entry, parameters, &mut BTreeSet::new()) {
                 Ok(()) => there += 1,
@@ -116,12 +123,8 @@ impl Loader<'_> {
             Part::First => Some(&self.pack.first),
             Part::Rest => self.pack.rest.as_ref(),
         };
-        let Some(pack) = pack else {
-            self.lacks.store(true, Ordering::Relaxed);
-            return Err(io::Error::other(
-                "it comes with the rest, which was not fetched yet",
-            ));
-        };
+        let absent = || io::Error::other("it comes with the rest, which was not fetched yet");
+        let pack = pack.ok_or_else(absent)?;
         pack.read_exact_at(&mut packed, entry.offset)?;
         if !packed.starts_with(XZ) {
             return Ok(packed);
@@ -190,15 +193,24 @@ mod tests {
     fn what_comes_with_the_rest_is_missed_until_that_is_there() {
         let root = packed();
         let pack = Pack::open(root.path()).unwrap();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let (other, wanted) = (words(&["y:1"]), words(&["y:1", "z:1"]));
         let loader = pack.loader(root.path(), Settings::default()).unwrap();
-        assert!(loader.load("y:1", "").is_ok() && !loader.lacks());
-        assert!(loader.load("z:1", "").is_err() && loader.lacks());
+        assert!(loader.load("y:1", "").is_ok() && !loader.lacks(&wanted));
+        assert!(loader.load("z:1", "").is_err() && loader.lacks(&wanted) && !loader.lacks(&other));
+        // Half of it is there, as one who was ended while unpacking leaves it.
+        fs::write(root.path().join(Part::Rest.path()), "-r").unwrap();
+        fs::write(root.path().join(rest::SUM), "").unwrap();
+        let pack = Pack::open(root.path()).unwrap();
+        let loader = pack.loader(root.path(), Settings::default()).unwrap();
+        assert!(loader.load("z:1", "").is_err() && loader.lacks(&wanted));
         fs::write(root.path().join(Part::Rest.path()), "-rest").unwrap();
+        fs::remove_file(root.path().join(rest::SUM)).unwrap();
         let pack = Pack::open(root.path()).unwrap();
         let loader = pack.loader(root.path(), Settings::default()).unwrap();
         let content = loader.content(loader.index.find("later")[0]);
         assert_eq!(content.unwrap(), b"rest");
-        assert!(!loader.lacks());
+        assert!(!loader.lacks(&wanted));
     }
 
     #[test]

@@ -127,6 +127,15 @@ fn a_failure_ends_the_workflow_with_its_cause() {
 }
 
 #[test]
+fn a_machine_that_has_to_start_anew_before_a_step_calls_it_no_failure() {
+    let act = acting(|_, _| Err(ActionError::Anew("another environment".into())));
+    let steps = vec![step(wait(0), false), step(wait(0), false)];
+    let (outcome, heard) = run(steps, &Notebook::default(), &act);
+    assert_eq!(outcome, Outcome::Anew("another environment".into()));
+    assert_eq!(heard, ["0 started"]);
+}
+
+#[test]
 fn a_panic_is_the_failure_of_its_step() {
     let act = acting(|_, _| panic!("a fault of ours"));
     let (outcome, heard) = run(vec![step(wait(0), false)], &Notebook::default(), &act);
