@@ -14,9 +14,14 @@ const PACKER: &str = env!("CARGO_BIN_EXE_dragonfly-agent-env");
 /// Makes of the environment in `ours` one in `floor`: the same but for the initramfs.
 pub fn make(ours: &Path, floor: &Path) -> Result<()> {
     fs::create_dir(floor)?;
-    for name in ["vmlinuz", "firmware.zst", "firmware.json", "manifest.json"] {
+    for name in ["vmlinuz", "firmware.zst", "firmware.json"] {
         fs::copy(ours.join(name), floor.join(name))?;
     }
+    // A daemon starts no machine with files that its manifest does not tell of.
+    let text = fs::read_to_string(ours.join("manifest.json"))?;
+    let mut manifest: serde_json::Value = serde_json::from_str(&text)?;
+    manifest["files"] = serde_json::json!({});
+    fs::write(floor.join("manifest.json"), manifest.to_string())?;
     let stage = floor.join("stage");
     // In it the packer puts the console.
     fs::create_dir_all(stage.join("dev"))?;
