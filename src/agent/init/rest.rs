@@ -44,9 +44,6 @@ pub enum RestError {
 /// Fetches it from where the server has its files and unpacks it, unless that was done; returns when it is there. The
 /// sum goes last, so that one who was ended on the way begins anew.
 pub fn get(root: &Path, files: SocketAddr, watch: &dyn Watch) -> Result<(), RestError> {
-    if is_there(root) {
-        return Ok(());
-    }
     let url = format!("http://{files}{PATH}{}/{REST}", architecture());
     from(root, url.parse()?, watch)
 }
